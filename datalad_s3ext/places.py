@@ -1,0 +1,31 @@
+"""Where our own files live on the user's machine (XDG base directories)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def user_providers() -> Path:
+    """Return the folder of presets that the user added."""
+    return _base("XDG_CONFIG_HOME", ".config") / "providers"
+
+
+def server_home() -> Path:
+    """Return the folder of the local S3 server: its data, keys and log.
+
+    The environment variable ``S3EXT_SERVER_HOME`` names another one.
+    """
+    chosen = os.environ.get("S3EXT_SERVER_HOME")
+    return Path(chosen).absolute() if chosen else _base("XDG_DATA_HOME", ".local/share") / "server"
+
+
+def server_record() -> Path:
+    """Return the file in which a running local server says how to reach it (mode 0600)."""
+    return server_home() / "server.json"
+
+
+def _base(variable: str, fallback: str) -> Path:
+    chosen = os.environ.get(variable)
+    root = Path(chosen) if chosen else Path.home() / fallback
+    return root / "datalad-s3ext"

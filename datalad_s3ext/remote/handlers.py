@@ -1,0 +1,313 @@
+"""One method for each request of git-annex, for one job. What jobs share is in :class:`Shared`."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from annexremote import Master, RemoteError, SpecialRemote
+from annexremote.annexremote import UnexpectedMessage
+
+from datalad_s3ext.errors import ObjectNotFound, S3xError, one_line
+from datalad_s3ext.remote.local import LocalChoices, read_choices
+from datalad_s3ext.remote.place import Place, Places, connect, foreign_marker, load_preset, open_place
+from datalad_s3ext.remote.settings import SETTINGS, RemoteSettings, read_settings
+from datalad_s3ext.repo.keys import parse_key
+
+if TYPE_CHECKING:
+    from datalad_s3ext.credentials.model import Keys
+    from datalad_s3ext.transfer.pool import Pool
+
+CREDS = "s3xcreds"
+"""The name under which git-annex keeps our keys: ``.git/annex/creds/<uuid>-s3xcreds``, mode 0600."""
+COST_LOCAL = 175
+"""git-annex's "semi-expensive": a server on this machine."""
+COST_NETWORK = 200
+"""git-annex's "expensive", its default for remotes across a network."""
+
+
+class Shared:
+    """What all jobs of the process share. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self.places = Places()
+        self._lock = Lock()
+        self._settings: RemoteSettings | None = None
+        self._uuid: str | None = None
+        self._pool: Pool | None = None
+
+    def settings(self, annex: Master) -> RemoteSettings:
+        """Return the remote's parameters, asked for once."""
+        with self._lock:
+            if self._settings is None:
+                self._settings = read_settings(annex.getconfig)
+            return self._settings
+
+    def uuid(self, annex: Master) -> str:
+        """Return the remote's UUID, asked for once."""
+        with self._lock:
+            if self._uuid is None:
+                self._uuid = str(annex.getuuid())
+            return self._uuid
+
+    @property
+    def pool(self) -> Pool:
+        """Return the workers, started at first use."""
+        from datalad_s3ext.transfer.pool import Pool
+
+        with self._lock:
+            if self._pool is None:
+                self._pool = Pool()
+            return self._pool
+
+    def stop(self) -> None:
+        """End transfers under way: git-annex has gone."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.cancel()
+
+
+class S3xRemote(SpecialRemote):  # type: ignore[misc]
+    """The special remote as one job sees it.
+
+    Methods raise annexremote's `RemoteError` with one line that says what failed, why, and what to do.
+    annexremote turns it into FAILURE, or into UNKNOWN for CHECKPRESENT.
+    """
+
+    def __init__(self, annex: Master, shared: Shared) -> None:
+        super().__init__(annex)
+        self._shared = shared
+
+    # -- set-up -------------------------------------------------------------------------------
+
+    def initremote(self) -> None:
+        """Make bucket and marker, or find them; safe to repeat."""
+        with self._reported():
+            place = self._open(anonymous=False, prefer_environment=True)
+            self._ensure_bucket(place)
+            self._ensure_marker(place)
+            self._remember_keys(place)
+
+    def prepare(self) -> None:
+        """Check the parameters for form. Nothing is sent, and boto3 is not imported."""
+        with self._reported():
+            self._shared.settings(self.annex)
+
+    def listconfigs(self) -> dict[str, str]:
+        """Return what `git annex initremote` takes for this remote."""
+        return {setting.name: setting.description for setting in SETTINGS}
+
+    # -- content ------------------------------------------------------------------------------
+
+    def transfer_store(self, key: str, local_file: str) -> None:
+        """Store content. It replaces what is there: some keys of git-remote-annex change."""
+        from datalad_s3ext.transfer.progress import Progress
+        from datalad_s3ext.transfer.upload import upload_file
+
+        with self._reported():
+            place = self._for_writing()
+            upload_file(
+                place.store,
+                place.layout.of_key(key),
+                Path(local_file),
+                limits=place.connection.provider.upload,
+                pool=self._shared.pool,
+                progress=Progress(self.annex.progress),
+                part_size=self._shared.settings(self.annex).partsize,
+                options=place.put_options,
+            )
+
+    def transfer_retrieve(self, key: str, local_file: str) -> None:
+        """Fetch content, going on behind what an earlier try left in `local_file`."""
+        from datalad_s3ext.transfer.download import download_file
+        from datalad_s3ext.transfer.progress import Progress
+
+        with self._reported():
+            place = self._for_reading()
+            download_file(
+                place.store,
+                place.layout.of_key(key),
+                Path(local_file),
+                expected_bytes=parse_key(key).stored_bytes,
+                pool=self._shared.pool,
+                progress=Progress(self.annex.progress),
+            )
+
+    def checkpresent(self, key: str) -> bool:
+        """Tell whether the content is there: data is dropped elsewhere on the strength of this.
+
+        "Yes" needs the right size where the key tells it. Before the first "no", and before a "yes"
+        that no size supports, the store must have shown that it is ours.
+        """
+        with self._reported():
+            place = self._for_reading()
+            expected = parse_key(key).stored_bytes
+            try:
+                found: int | None = place.store.head(place.layout.of_key(key)).size_bytes
+            except ObjectNotFound:
+                found = None
+            if found is None or found != expected:
+                self._shared.places.confirm(place, self._shared.uuid(self.annex))
+            return found is not None and expected in (None, found)
+
+    def remove(self, key: str) -> None:
+        """Remove content. That it is not there is success, once the store has shown that it is ours."""
+        with self._reported():
+            place = self._for_writing()
+            self._shared.places.confirm(place, self._shared.uuid(self.annex))
+            place.store.delete(place.layout.of_key(key))
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    def getcost(self) -> int:
+        """Prefer a server on this machine to one across the network."""
+        return COST_LOCAL if self._is_local() else COST_NETWORK
+
+    def getavailability(self) -> str:
+        """Tell whether everybody can reach the store: ``global``, ``local`` or ``unavailable``."""
+        from datalad_s3ext.places import server_record
+
+        try:
+            preset = load_preset(self._shared.settings(self.annex))
+        except S3xError:
+            return "global"
+        if preset.endpoint.local_server and not server_record().exists():
+            return "unavailable"
+        return "local" if self._is_local() else "global"
+
+    def whereis(self, key: str) -> str | None:
+        """Return where everybody can read the content, if somewhere. Nothing is sent."""
+        from datalad_s3ext.remote.layout import Layout
+
+        try:
+            settings = self._shared.settings(self.annex)
+        except S3xError:
+            return None
+        if not settings.publicurl:
+            return None
+        return Layout(settings.fileprefix).url_below(settings.publicurl, key)
+
+    def describe(self) -> dict[str, str]:
+        """Return the fields that `git annex info REMOTE` shows. Nothing is sent."""
+        try:
+            settings = self._shared.settings(self.annex)
+            connection = connect(settings, self._choices())
+        except S3xError as error:
+            return {"problem": str(error)}
+        fields = {
+            "provider": connection.provider.name,
+            "endpoint": connection.endpoint_url or "chosen by region",
+            "region": connection.region,
+            "bucket": settings.bucket,
+            "fileprefix": settings.fileprefix,
+            "storage class": settings.storageclass or "",
+            "public": settings.publicurl or "",
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    def debug(self, text: str) -> None:
+        """Show `text` to those who run git-annex with --debug."""
+        for line in text.splitlines():
+            self.annex.debug(line)
+
+    # -- helpers ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Turn whatever goes wrong into the one line that git-annex shows."""
+        try:
+            yield
+        except S3xError as error:
+            raise RemoteError(str(error)) from error
+        except UnexpectedMessage:
+            raise  # git-annex hung up in the middle of a question
+        except Exception as error:
+            self.debug(traceback.format_exc())
+            raise RemoteError(
+                one_line(f"internal error of git-annex-remote-s3x: {type(error).__name__}: {error}")
+            ) from error
+
+    def _is_local(self) -> bool:
+        try:
+            settings = self._shared.settings(self.annex)
+            if load_preset(settings).endpoint.local_server:
+                return True
+        except S3xError:
+            return False
+        from urllib.parse import urlsplit
+
+        host = urlsplit(settings.endpoint or "").hostname or ""
+        return host in ("localhost", "::1") or host.startswith("127.")
+
+    def _choices(self) -> LocalChoices:
+        name = ""
+        if "GETGITREMOTENAME" in self.annex.protocol.extensions:
+            name = self.annex.getgitremotename()
+        return read_choices(name) if name else LocalChoices()
+
+    def _for_writing(self) -> Place:
+        return self._shared.places.for_writing(lambda anonymous: self._open(anonymous=anonymous))
+
+    def _for_reading(self) -> Place:
+        return self._shared.places.for_reading(lambda anonymous: self._open(anonymous=anonymous))
+
+    def _open(self, *, anonymous: bool, prefer_environment: bool = False) -> Place:
+        settings = self._shared.settings(self.annex)
+        environment_first = prefer_environment and "AWS_ACCESS_KEY_ID" in os.environ
+        wanted = anonymous or os.environ.get("S3X_ANONYMOUS") == "1"
+        remembered = None if environment_first or wanted else self._remembered_keys()
+        return open_place(settings, self._choices(), remembered=remembered, anonymous=wanted)
+
+    def _remembered_keys(self) -> Keys | None:
+        from datalad_s3ext.credentials.model import Keys
+
+        found = self.annex.getcreds(CREDS)
+        if not found["user"]:
+            return None
+        return Keys(
+            found["user"],
+            found["password"],
+            source="keys that git-annex keeps for this remote; to replace them, set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and run git annex enableremote",
+        )
+
+    def _remember_keys(self, place: Place) -> None:
+        """Have git-annex keep lasting keys from the environment, as it does for built-in S3.
+
+        Never in the git-annex branch unless embedcreds=yes asks for it: with gpg encryption git-annex
+        would embed them by itself, so there they are not handed over.
+        """
+        from datalad_s3ext.credentials.model import Keys
+
+        keys = place.identity
+        from_environment = isinstance(keys, Keys) and keys.access_key_id == os.environ.get(
+            "AWS_ACCESS_KEY_ID"
+        )
+        if not isinstance(keys, Keys) or not from_environment or keys.session_token:
+            return
+        encryption, embed = self.annex.getconfig("encryption"), self.annex.getconfig("embedcreds")
+        if encryption in ("none", "shared", "") or embed:
+            self.annex.setcreds(CREDS, keys.access_key_id, keys.secret_access_key)
+
+    def _ensure_bucket(self, place: Place) -> None:
+        from datalad_s3ext.store.probe import ensure_bucket
+
+        if ensure_bucket(place.store, may_create=True) and "INFO" in self.annex.protocol.extensions:
+            self.annex.info(f"created bucket {place.store.bucket}")
+
+    def _ensure_marker(self, place: Place) -> None:
+        from io import BytesIO
+
+        uuid = self._shared.uuid(self.annex)
+        found = place.marker()
+        if found is None:
+            text = uuid.encode()
+            place.store.put(place.layout.marker, BytesIO(text), len(text))
+            found = place.marker()
+        if found != uuid:
+            raise foreign_marker(place, found or "none")

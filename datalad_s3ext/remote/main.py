@@ -1,0 +1,50 @@
+"""Wiring of the special remote: standard streams, one session, shared state."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+from datalad_s3ext.remote.session import Session
+
+if TYPE_CHECKING:
+    from annexremote import Master
+
+    from datalad_s3ext.remote.handlers import S3xRemote
+
+USAGE = """\
+git-annex-remote-s3x is started by git-annex, not by hand. To use it:
+
+  git annex initremote NAME type=external externaltype=s3x encryption=none \\
+      provider=PROVIDER bucket=BUCKET
+
+or, with DataLad: datalad s3-setup PROVIDER --bucket BUCKET
+"""
+
+
+def main() -> int:
+    """Serve git-annex on standard input and output until it closes its end."""
+    if len(sys.argv) > 1 or sys.stdin.isatty():
+        sys.stdout.write(USAGE)
+        return 0 if sys.argv[1:] in (["--help"], ["-h"]) else 2
+    from datalad_s3ext.remote.handlers import S3xRemote, Shared
+
+    shared = Shared()
+
+    def make_remote(annex: Master) -> S3xRemote:
+        return S3xRemote(annex, shared)
+
+    with _own_output() as output:
+        Session(sys.stdin.buffer, output, make_remote, shared.stop).run()
+    return 0
+
+
+def _own_output() -> BinaryIO:
+    """Return the real standard output, and send everything else that is printed to standard error.
+
+    A stray line on standard output would break the conversation.
+    """
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return output

@@ -1,0 +1,170 @@
+"""The conversation with git-annex: annexremote's protocol, made concurrent.
+
+annexremote (GPL-3.0) holds one conversation in one thread. With git-annex's ASYNC extension many run
+in one process, told apart by a job number. So each job gets an annexremote `Master` and `Protocol`
+of its own, on its own :class:`~datalad_s3ext.remote.messages.Channel` and thread; all of them share
+what `make_remote` closes over. A failing request is answered by its own FAILURE: `ERROR`, which would
+fail every job in flight, is never sent.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from threading import Thread
+from typing import TYPE_CHECKING, BinaryIO
+
+from annexremote import Master, UnsupportedRequest
+from annexremote.annexremote import Protocol, UnexpectedMessage
+
+from datalad_s3ext.errors import one_line
+from datalad_s3ext.remote.messages import (
+    EXTENSIONS,
+    VERSION,
+    Channel,
+    DirectChannel,
+    Wire,
+    decode,
+    split_job,
+)
+
+if TYPE_CHECKING:
+    from datalad_s3ext.remote.handlers import S3xRemote
+
+UNSUPPORTED = "UNSUPPORTED-REQUEST"
+END_WAIT_S = 10.0
+"""How long running requests may take to clean up after git-annex has gone."""
+
+
+class Requests(Protocol):  # type: ignore[misc]
+    """Answers requests, including those that annexremote 1.6.6 does not know."""
+
+    def __init__(self, remote: S3xRemote, offered: list[str]) -> None:
+        super().__init__(remote)
+        self.version = VERSION
+        self.extensions = offered
+
+    def command(self, line: str) -> str | None:
+        """Return the answer to one request. Nothing escapes from here: the process must go on.
+
+        Unlike annexremote's own, it keeps blanks at the end of file names.
+        """
+        word, separator, rest = line.partition(" ")
+        method = self.lookupMethod(word)
+        if method is None:
+            return UNSUPPORTED
+        try:
+            reply: str | None = method(rest) if separator else method()
+        except (UnsupportedRequest, TypeError, SyntaxError, ValueError):
+            self.remote.debug(traceback.format_exc())
+            return UNSUPPORTED
+        return reply
+
+    def do_EXTENSIONS(self, param: str) -> str:  # noqa: N802 (named by annexremote)
+        """Agree on the extensions that both sides know."""
+        self.extensions[:] = [name for name in EXTENSIONS if name in param.split()]
+        return " ".join(["EXTENSIONS", *self.extensions])
+
+    def do_GETORDERED(self) -> str:  # noqa: N802
+        """Files grow in order, so a proxy may stream them on."""
+        return "ORDERED"
+
+    def do_GETINFO(self) -> str:  # noqa: N802
+        """Describe the remote, in the remote's own order."""
+        fields = self.remote.describe().items()
+        lines = [f"INFOFIELD {name}\nINFOVALUE {one_line(value)}" for name, value in fields]
+        return "\n".join([*lines, "INFOEND"])
+
+    def do_GETAVAILABILITY(self) -> str:  # noqa: N802
+        """Also tell that the remote cannot be reached now, which annexremote does not know."""
+        reply = self.remote.getavailability()
+        if reply == "unavailable" and "UNAVAILABLERESPONSE" not in self.extensions:
+            reply = "local"
+        return f"AVAILABILITY {reply.upper()}"
+
+
+class Conversation(Master):  # type: ignore[misc]
+    """One annexremote master on one channel."""
+
+    def __init__(
+        self, channel: Channel, make_remote: Callable[[Master], S3xRemote], offered: list[str]
+    ) -> None:
+        super().__init__(output=channel)
+        self.input = channel
+        self.remote = make_remote(self)
+        self.protocol = Requests(self.remote, offered)
+
+    def answer(self, line: str) -> None:
+        """Answer one request."""
+        try:
+            reply = self.protocol.command(line)
+        except UnexpectedMessage:
+            return  # git-annex hung up in the middle of a question
+        if reply:
+            self._send(reply)
+
+    def serve(self) -> None:
+        """Answer requests until the channel ends."""
+        while line := self.input.readline():
+            self.answer(line.removesuffix("\n"))
+
+    def _ask(self, request: str, reply_keyword: str, reply_count: int) -> list[str]:
+        """Ask git-annex; unlike annexremote's own, keep blanks at the end of a value."""
+        self._send(request)
+        words = self.input.readline().removesuffix("\n").split(" ", reply_count)
+        if words[0] != reply_keyword:
+            raise UnexpectedMessage(f"expected {reply_keyword}")
+        return words[1:] + [""] * (reply_count + 1 - len(words))
+
+
+class Session:
+    """Everything between the first and the last line of one process."""
+
+    def __init__(
+        self,
+        source: BinaryIO,
+        output: BinaryIO,
+        make_remote: Callable[[Master], S3xRemote],
+        stop: Callable[[], None],
+    ) -> None:
+        self._source = source
+        self._wire = Wire(output)
+        self._make_remote = make_remote
+        self._stop = stop
+        self._extensions: list[str] = []
+        self._jobs: dict[str, tuple[Channel, Thread]] = {}
+
+    def run(self) -> None:
+        """Talk until git-annex closes its end, then stop what is still under way."""
+        self._wire.send(VERSION)
+        direct = self._conversation(DirectChannel(self._wire, self._source))
+        try:
+            while line := self._source.readline():
+                self._take(decode(line), direct)
+        finally:
+            self._stop()
+            for channel, _ in self._jobs.values():
+                channel.hang_up()
+            for _, thread in self._jobs.values():
+                thread.join(END_WAIT_S)
+
+    def _take(self, line: str, direct: Conversation) -> None:
+        """Give a line to the job it is for, or answer it here when it names none."""
+        addressed = split_job(line) if "ASYNC" in self._extensions else None
+        if addressed is None:
+            direct.answer(line)
+            return
+        job, message = addressed
+        if job not in self._jobs:
+            self._jobs[job] = self._start(job)
+        self._jobs[job][0].deliver(message)
+
+    def _start(self, job: str) -> tuple[Channel, Thread]:
+        channel = Channel(self._wire, job)
+        serve = self._conversation(channel).serve
+        thread = Thread(target=serve, name=f"s3x-job-{job}", daemon=True)
+        thread.start()
+        return channel, thread
+
+    def _conversation(self, channel: Channel) -> Conversation:
+        return Conversation(channel, self._make_remote, self._extensions)

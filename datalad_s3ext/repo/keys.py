@@ -1,0 +1,52 @@
+"""The names git-annex gives to content, and what they say about its size.
+
+A key is ``BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE-CCHUNK]--NAME``. Source: git-annex's page
+"internals/key_format".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Key:
+    """A parsed key; absent fields are ``None``."""
+
+    backend: str
+    name: str
+    size_bytes: int | None = None
+    chunk_bytes: int | None = None
+    chunk_number: int | None = None
+    """Counted from 1."""
+
+    @property
+    def stored_bytes(self) -> int | None:
+        """How large the object of this key must be; ``None`` when the key does not tell.
+
+        It does not for encrypted keys (``GPGHMAC...``), URL keys and git-remote-annex manifests.
+        """
+        if self.size_bytes is None or self.backend.startswith("GPGHMAC"):
+            return None
+        if self.chunk_bytes is None or self.chunk_number is None:
+            return self.size_bytes
+        before = (self.chunk_number - 1) * self.chunk_bytes
+        return max(0, min(self.chunk_bytes, self.size_bytes - before))
+
+
+def parse_key(text: str) -> Key:
+    """Return the parts of the key `text`. What is no key becomes one without any field."""
+    head, separator, name = text.partition("--")
+    if not separator:
+        return Key(backend="", name=text)
+    backend, *fields = head.split("-")
+    numbers = {
+        field[0]: int(field[1:]) for field in fields if field[1:].isascii() and field[1:].isdigit()
+    }
+    return Key(
+        backend=backend,
+        name=name,
+        size_bytes=numbers.get("s"),
+        chunk_bytes=numbers.get("S"),
+        chunk_number=numbers.get("C"),
+    )

@@ -1,0 +1,1 @@
+"""How bytes move between local files and an object store; knows nothing of git-annex."""

@@ -1,0 +1,256 @@
+"""From an object to a local file: parallel ranges, written strictly in order.
+
+git-annex hashes the file while it grows, and goes on at its end after an interruption. So the file
+is at every moment a valid beginning of the object: ranges are fetched side by side, wait in memory
+for their turn, and are appended one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, wait
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from pathlib import Path
+
+from datalad_s3ext.errors import IntegrityError, LocalError, ObjectChanged, TransientError
+from datalad_s3ext.store.base import ObjectInfo, ObjectStore, RangeReader
+from datalad_s3ext.transfer.plan import Span, cut
+from datalad_s3ext.transfer.pool import Pool
+from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
+from datalad_s3ext.units import KIB, MIB, human_size
+
+RANGE_BYTES = 8 * MIB
+READ_BYTES = 256 * KIB
+
+
+def download_file(
+    store: ObjectStore,
+    name: str,
+    path: Path,
+    *,
+    expected_bytes: int | None,
+    pool: Pool,
+    progress: Progress,
+) -> None:
+    """Bring the object `name` into the file `path`, going on where the file ends.
+
+    Parameters
+    ----------
+    expected_bytes : int or None
+        The size that the key demands, when it does.
+
+    Raises
+    ------
+    ObjectNotFound
+        There is no such object; `path` is left alone.
+    IntegrityError
+        The object has another size than `expected_bytes`; nothing was written.
+    LocalError
+        The file could not be written, for example because the disk is full. What was written is a
+        valid beginning, and the next try goes on behind it.
+    """
+    with _Target(path) as target:
+        if expected_bytes is not None and target.size_bytes > expected_bytes:
+            target.truncate()
+        if target.size_bytes and target.size_bytes == expected_bytes:
+            progress.add(expected_bytes)
+        else:
+            _fetch(store, name, target, expected_bytes, pool, progress)
+    progress.report(now=True)
+
+
+def _fetch(
+    store: ObjectStore,
+    name: str,
+    target: _Target,
+    expected_bytes: int | None,
+    pool: Pool,
+    progress: Progress,
+) -> None:
+    info = None
+    if expected_bytes is None and target.size_bytes:
+        info = store.head(name)
+        if target.size_bytes >= info.size_bytes:
+            target.truncate()
+    begin = target.size_bytes
+    if info is None and not begin and expected_bytes == 0:
+        info = store.head(name)
+    progress.add(begin)
+    first = _open_first(store, name, begin, expected_bytes if info is None else info.size_bytes)
+    with first:
+        check_size(first.info, expected_bytes)
+        rest = cut(first.info.size_bytes, RANGE_BYTES, start=begin + first.length)
+        if not rest:
+            _stream(first, target, pool, progress)
+            return
+        _Window(store, first.info, target, pool, progress).run(first, rest)
+
+
+def _open_first(store: ObjectStore, name: str, begin: int, size_bytes: int | None) -> RangeReader:
+    """Open the range that also tells the object's size and ETag.
+
+    An object without bytes has no range to ask for, so it is asked for whole.
+    """
+    if size_bytes == 0:
+        return store.get(name)
+    return store.get(name, start=begin, length=RANGE_BYTES)
+
+
+def check_size(info: ObjectInfo, expected_bytes: int | None) -> None:
+    """Raise `IntegrityError` when the object cannot be the content that is asked for."""
+    if expected_bytes is not None and info.size_bytes != expected_bytes:
+        raise IntegrityError(
+            f"{info.name} has {info.size_bytes} bytes at the server, but its content has "
+            f"{expected_bytes}",
+            remedy="get it from another place, then check with `git annex fsck --from` this remote",
+        )
+
+
+def _stream(reader: RangeReader, target: _Target, pool: Pool, progress: Progress) -> None:
+    """Write one answer as it comes."""
+    left = reader.length
+    while left:
+        pool.check()
+        block = reader.read(min(READ_BYTES, left))
+        if not block:
+            raise TransientError(f"{reader.info.name} ended {left} bytes early", remedy="try again")
+        target.append(block)
+        left -= len(block)
+        progress.add(len(block))
+        progress.report()
+
+
+class _Window:
+    """Ranges on their way, in order; at most as many as there are connections and memory."""
+
+    def __init__(
+        self, store: ObjectStore, info: ObjectInfo, target: _Target, pool: Pool, progress: Progress
+    ) -> None:
+        self._store = store
+        self._info = info
+        self._target = target
+        self._pool = pool
+        self._progress = progress
+        self._under_way: deque[tuple[Span, Future[bytearray]]] = deque()
+
+    def run(self, first: RangeReader, rest: list[Span]) -> None:
+        """Write `first` as it comes while the ranges behind it are fetched, then those in order."""
+        waiting = deque(rest)
+        try:
+            self._fill(waiting)
+            _stream(first, self._target, self._pool, self._progress)
+            while waiting or self._under_way:
+                self._fill(waiting)
+                self._write_next()
+        finally:
+            self._drop_all()
+
+    def _fill(self, waiting: deque[Span]) -> None:
+        while waiting and len(self._under_way) < self._pool.connections:
+            span = waiting[0]
+            if self._under_way:
+                if not self._pool.buffer.try_take(span.size_bytes):
+                    return
+            else:
+                self._take(span.size_bytes)
+            waiting.popleft()
+            self._under_way.append((span, self._submit(span)))
+
+    def _take(self, size_bytes: int) -> None:
+        """Wait for memory. Only for the next range to be written, so the owners of the rest move on."""
+        while not self._pool.buffer.take(size_bytes, timeout_s=REPORT_EVERY_S):
+            self._progress.report()
+            self._pool.check()
+
+    def _submit(self, span: Span) -> Future[bytearray]:
+        try:
+            return self._pool.submit(lambda: self._read(span))
+        except BaseException:
+            self._pool.buffer.give(span.size_bytes)
+            raise
+
+    def _write_next(self) -> None:
+        span, future = self._under_way[0]
+        while True:
+            self._pool.check()
+            with suppress(NotYet):
+                data = future.result(timeout=REPORT_EVERY_S)
+                break
+            self._progress.report()
+        self._target.append(data)
+        self._under_way.popleft()
+        self._pool.buffer.give(span.size_bytes)
+        self._progress.report()
+
+    def _read(self, span: Span) -> bytearray:
+        """Fetch one range into memory, in a worker."""
+        data = bytearray()
+        with self._store.get(
+            self._info.name, start=span.start, length=span.size_bytes, if_match=self._info.etag
+        ) as reader:
+            if reader.info.size_bytes != self._info.size_bytes:
+                raise ObjectChanged(
+                    f"{self._info.name} was replaced while it was read", remedy="run the command again"
+                )
+            while len(data) < span.size_bytes:
+                self._pool.check()
+                block = reader.read(min(READ_BYTES, span.size_bytes - len(data)))
+                if not block:
+                    raise TransientError(f"{self._info.name} ended early", remedy="try again")
+                data += block
+                self._progress.add(len(block))
+        return data
+
+    def _drop_all(self) -> None:
+        futures = [future for _, future in self._under_way]
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        for span, _ in self._under_way:
+            self._pool.buffer.give(span.size_bytes)
+
+
+class _Target:
+    """The local file, opened for appending; it grows only at its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size_bytes = 0
+
+    def __enter__(self) -> _Target:
+        try:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise self._failed(error) from error
+        self.size_bytes = os.fstat(self._file).st_size
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def append(self, data: bytes | bytearray) -> None:
+        """Write all of `data` behind what is there."""
+        view = memoryview(data)
+        try:
+            while view:
+                written = os.write(self._file, view)
+                view = view[written:]
+                self.size_bytes += written
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def truncate(self) -> None:
+        """Begin anew."""
+        os.ftruncate(self._file, 0)
+        self.size_bytes = 0
+
+    def _failed(self, error: OSError) -> LocalError:
+        return LocalError(
+            f"cannot write {self._path} after {human_size(self.size_bytes)}: {error.strerror}",
+            remedy="free space or mend the permissions, then run the command again: it goes on there",
+        )
+
+
+__all__ = ["check_size", "download_file"]

@@ -1,0 +1,241 @@
+"""From a local file to an object: one PUT when small, parallel parts when large.
+
+What is promised: when `upload_file` returns, the server has confirmed every byte; when it raises, no
+object is left that is present and wrong, and no unfinished multipart upload.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from datalad_s3ext.errors import IntegrityError, LocalError, ObjectNotFound, S3xError, UploadNotFound
+from datalad_s3ext.providers.schema import Upload
+from datalad_s3ext.store.base import DEFAULT_PUT, ObjectStore, PartReceipt, PutOptions, Stored
+from datalad_s3ext.transfer.plan import Span, cut, part_bytes
+from datalad_s3ext.transfer.pool import Pool
+from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
+from datalad_s3ext.transfer.slices import FileSlice
+
+
+@dataclass(frozen=True)
+class Source:
+    """The local file of an upload as it was when the upload began."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """Look at the file.
+
+        Raises
+        ------
+        LocalError
+            When it cannot be read.
+        """
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise LocalError(f"cannot read {path}: {error.strerror}") from error
+        return cls(path, found.st_size, found.st_mtime_ns)
+
+    def check_unchanged(self) -> None:
+        """Raise `LocalError` when the file is no longer what it was."""
+        if Source.of(self.path) != self:
+            raise LocalError(
+                f"{self.path} changed while it was uploaded; nothing was stored",
+                remedy="run the command again when nothing writes to the file",
+            )
+
+
+def upload_file(
+    store: ObjectStore,
+    name: str,
+    path: Path,
+    *,
+    limits: Upload,
+    pool: Pool,
+    progress: Progress,
+    part_size: int | None = None,
+    options: PutOptions = DEFAULT_PUT,
+) -> Stored:
+    """Store the file `path` as the object `name`, replacing any other.
+
+    Parameters
+    ----------
+    limits
+        What the provider allows, and what its answers are worth.
+    part_size : int, optional
+        Bytes of a part; by default chosen from the file's size.
+
+    Raises
+    ------
+    IntegrityError
+        When what the server has is not what was sent; the wrong object was deleted.
+    S3xError
+        Any other fault; nothing was stored.
+    """
+    source = Source.of(path)
+    piece = part_bytes(source.size_bytes, limits, part_size)
+    if source.size_bytes <= min(piece, limits.max_put):
+        stored = _put_whole(store, name, source, progress, options)
+        if limits.etag_is_md5 is not True:
+            confirm_size(store, name, source.size_bytes)
+    else:
+        parts = cut(source.size_bytes, piece)
+        stored = _PartedUpload(store, name, source, limits, pool, progress, options).run(parts)
+        confirm_size(store, name, source.size_bytes)
+    progress.report(now=True)
+    return stored
+
+
+def _put_whole(
+    store: ObjectStore, name: str, source: Source, progress: Progress, options: PutOptions
+) -> Stored:
+    with _opened(source) as file:
+        body = FileSlice(file, 0, source.size_bytes, on_send=progress.add)
+        stored = store.put(name, body, source.size_bytes, md5=body.md5(), options=options)
+    try:
+        source.check_unchanged()
+    except LocalError:
+        store.delete(name)
+        raise
+    return stored
+
+
+class _PartedUpload:
+    """One multipart upload, from its beginning to the whole object or to nothing."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        name: str,
+        source: Source,
+        limits: Upload,
+        pool: Pool,
+        progress: Progress,
+        options: PutOptions,
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._source = source
+        self._limits = limits
+        self._pool = pool
+        self._progress = progress
+        self._options = options
+        self._upload_id = ""
+
+    def run(self, spans: Sequence[Span]) -> Stored:
+        """Send the parts and complete; abort when anything goes wrong."""
+        self._upload_id = self._store.create_upload(self._name, options=self._options)
+        try:
+            digests, receipts = self._send_all(spans)
+            self._source.check_unchanged()
+            return self._complete(digests, receipts)
+        except BaseException:
+            with suppress(S3xError):
+                self._store.abort_upload(self._name, self._upload_id)
+            raise
+
+    def _send_all(self, spans: Sequence[Span]) -> tuple[list[bytes], list[PartReceipt]]:
+        futures = [self._pool.submit(lambda span=span: self._send(span)) for span in spans]  # type: ignore[misc]
+        try:
+            self._wait(futures)
+            results = [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+        return [digest for digest, _ in results], [receipt for _, receipt in results]
+
+    def _wait(self, futures: Sequence[Future[tuple[bytes, PartReceipt]]]) -> None:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=REPORT_EVERY_S, return_when=FIRST_EXCEPTION)
+            self._progress.report()
+            self._pool.check()
+            for future in done:
+                future.result()
+
+    def _send(self, span: Span) -> tuple[bytes, PartReceipt]:
+        self._pool.check()
+        with _opened(self._source) as file:
+            body = FileSlice(file, span.start, span.size_bytes, on_send=self._progress.add)
+            digest = body.md5()
+            receipt = self._store.upload_part(
+                self._name, self._upload_id, span.number, body, span.size_bytes, md5=digest
+            )
+        if self._limits.part_etag_is_md5 and receipt.etag != digest.hex():
+            raise IntegrityError(
+                f"part {span.number} of {self._name} arrived damaged (ETag {receipt.etag}, "
+                f"MD5 {digest.hex()})",
+                remedy="run the command again",
+            )
+        return digest, receipt
+
+    def _complete(self, digests: Sequence[bytes], receipts: Sequence[PartReceipt]) -> Stored:
+        expected = multipart_etag(digests)
+        try:
+            stored = self._store.complete_upload(self._name, self._upload_id, receipts)
+        except UploadNotFound:
+            # The answer to a first completion may have been lost and the request sent again.
+            if self._etag_of_object() == expected:
+                return Stored(expected)
+            raise
+        if self._limits.multipart_etag_is_md5_of_md5s and stored.etag not in ("", expected):
+            self._store.delete(self._name)
+            raise IntegrityError(
+                f"{self._name} was put together wrongly (ETag {stored.etag}, expected {expected}) "
+                "and was deleted again",
+                remedy="run the command again",
+            )
+        return stored
+
+    def _etag_of_object(self) -> str | None:
+        try:
+            return self._store.head(self._name).etag
+        except ObjectNotFound:
+            return None
+
+
+def multipart_etag(digests: Sequence[bytes]) -> str:
+    """Return the ETag that AWS gives to an object made of parts with these MD5 digests."""
+    whole = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+    return f"{whole}-{len(digests)}"
+
+
+def confirm_size(store: ObjectStore, name: str, size_bytes: int) -> None:
+    """Ask the server for the object's size and delete the object when it is wrong.
+
+    Raises
+    ------
+    IntegrityError
+        When the object is absent or has another size.
+    """
+    try:
+        found = store.head(name).size_bytes
+    except ObjectNotFound as error:
+        raise IntegrityError(
+            f"the server confirmed {name} but does not have it",
+            remedy="run the command again; if it stays so, do not trust this server",
+        ) from error
+    if found != size_bytes:
+        store.delete(name)
+        raise IntegrityError(
+            f"{name} has {found} bytes at the server instead of {size_bytes} and was deleted again",
+            remedy="run the command again",
+        )
+
+
+def _opened(source: Source) -> BinaryIO:
+    try:
+        return source.path.open("rb", buffering=0)
+    except OSError as error:
+        raise LocalError(f"cannot read {source.path}: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Who asks: where keys come from, and how they stay secret."""

@@ -1,0 +1,63 @@
+"""Who is asking? The first source that has an answer decides; the ones after it are not asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from datalad_s3ext.credentials import sources
+from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
+from datalad_s3ext.errors import CredentialsError
+from datalad_s3ext.providers.schema import Provider
+
+
+def find_identity(
+    provider: Provider,
+    *,
+    explicit: Keys | None = None,
+    profile: str | None = None,
+    anonymous: bool = False,
+    remembered: Keys | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Identity:
+    """Return with which identity `provider` is to be asked. Nothing is sent.
+
+    The order: `anonymous`, `explicit`, `profile`, `remembered`, the local server's own keys when
+    the preset means that server, the ``AWS_*`` variables, ``AWS_PROFILE``, boto3's own search.
+
+    Parameters
+    ----------
+    remembered : Keys, optional
+        What git-annex keeps for this remote.
+
+    Raises
+    ------
+    CredentialsError
+        When keys are half given or have expired.
+    ConfigError
+        When the preset means the local server and that does not run.
+    """
+    if anonymous:
+        return Anonymous()
+    if profile and not explicit:
+        return Profile(profile)
+    keys = (
+        explicit
+        or remembered
+        or sources.from_local_server(provider)
+        or sources.from_environment(environ)
+    )
+    if keys:
+        return _unexpired(keys, provider)
+    return sources.from_named_profile(environ) or SdkChain()
+
+
+def _unexpired(keys: Keys, provider: Provider) -> Keys:
+    if keys.expires_at is None or keys.expires_at > datetime.now(UTC):
+        return keys
+    how = f": {provider.help.keys}" if provider.help.keys else ""
+    raise CredentialsError(
+        f"the keys from {keys.source} expired on {keys.expires_at:%Y-%m-%d at %H:%M %Z}",
+        remedy=f"get new ones for {provider.name}{how}",
+    )

@@ -1,0 +1,193 @@
+"""``datalad s3-providers``: records for programs, a table and an explanation for people."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datalad.support.exceptions import IncompleteResultsError
+
+from datalad_s3ext.commands.s3_providers import (
+    S3Providers,
+    explanation,
+    next_command,
+    plain,
+    table,
+)
+from datalad_s3ext.providers.load import PACKAGED, load_provider
+
+PRESET = """\
+id = "{id}"
+name = "Lab store"
+kind = "academic"
+{more}
+[evidence]
+checked = "2026-11-22"
+confidence = "low"
+"""
+
+
+@pytest.fixture(autouse=True)
+def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "config" / "datalad-s3ext" / "providers"
+
+
+def write(folder: Path, preset_id: str, more: str = "") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{preset_id}.toml"
+    path.write_text(PRESET.format(id=preset_id, more=more))
+    return path
+
+
+def records(*args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    return S3Providers.__call__(
+        *args, result_renderer="disabled", on_failure="ignore", return_type="list", **kwargs
+    )
+
+
+def command(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).parent / "datalad"
+    return subprocess.run(
+        [program, *args], capture_output=True, text=True, check=False, cwd=cwd, timeout=120
+    )
+
+
+def test_list_has_a_record_for_every_preset(user_folder: Path) -> None:
+    own = write(user_folder, "lab")
+
+    found = {record["name"]: record for record in records()}
+
+    assert {"aws", "mdx", "onyxia", "lab"} <= found.keys()
+    assert {record["action"] for record in found.values()} == {"s3_providers"}
+    assert {record["type"] for record in found.values()} == {"provider"}
+    assert {record["status"] for record in found.values()} == {"ok"}
+    assert found["aws"]["path"] == str(PACKAGED / "aws.toml")
+    assert (found["lab"]["path"], found["lab"]["origin"]) == (str(own), "user")
+
+
+def test_record_of_one_preset_is_plain_data() -> None:
+    (record,) = records("mdx")
+
+    assert record["preset"] == json.loads(json.dumps(record["preset"]))
+    assert record["preset"]["endpoint"]["default"] == "https://s3ds.mdx.jp"
+    assert record["preset"]["listing"] == {"version": 1, "url_encoding": False}
+
+
+def test_unknown_id_is_impossible_and_says_which_one_was_meant() -> None:
+    (record,) = records("wassabi")
+
+    assert record["status"] == "impossible"
+    assert record["message"] == (
+        "%s",
+        "there is no preset 'wassabi' (did you mean wasabi?); `datalad s3-providers` lists all presets",
+    )
+    with pytest.raises(IncompleteResultsError):
+        S3Providers.__call__("wassabi", result_renderer="disabled")
+
+
+def test_broken_preset_does_not_hide_the_others(user_folder: Path) -> None:
+    path = write(user_folder, "lab", "colour = 1")
+
+    found = {record["name"]: record for record in records()}
+
+    assert found["lab"]["status"] == "error"
+    assert f"{path}: colour is not known" in found["lab"]["message"][1]
+    assert found["aws"]["status"] == "ok"
+
+
+def test_presets_of_the_dataset_around_the_current_directory_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", "ds"], cwd=tmp_path, check=True)
+    write(tmp_path / "ds" / ".datalad" / "s3-providers", "theirs")
+
+    assert "theirs" not in {record["name"] for record in records()}
+    monkeypatch.chdir(tmp_path / "ds")
+    (record,) = records("theirs")
+    assert record["origin"] == "data set"
+
+
+def test_table_is_aligned() -> None:
+    lines = table([plain(load_provider(name)) for name in ("aws", "ceph", "onyxia")])
+
+    assert lines == [
+        "ID      NAME                                   KIND         REGION     ENDPOINT           CONFIDENCE",  # noqa: E501
+        "aws     Amazon S3                              cloud        us-east-1  (by region)        high",  # noqa: E501
+        "ceph    Ceph Object Gateway (RGW)              self-hosted  -          (give --endpoint)  high",  # noqa: E501
+        "onyxia  Onyxia datalab (SSP Cloud, Nubonyxia)  academic     -          $AWS_S3_ENDPOINT   medium",  # noqa: E501
+    ]
+
+
+def test_explanation_has_what_a_person_needs() -> None:
+    text = "\n".join(explanation(plain(load_provider("mdx")), "packaged", "/p/mdx.toml"))
+
+    for line in (
+        "mdx object storage S3DS (academic, runs DDN EXAScaler S3 Data Services)",
+        "\nEndpoint\n  https://s3ds.mdx.jp\n",
+        "\nHow to get keys\n  mdx user portal\n",
+        "  largest object: 5.0 TiB\n",
+        "  object versions: unknown\n",
+        "  reading without keys: yes\n",
+        "\nSources (checked 2026-11-22)\n",
+        "\nConfidence\n  medium\n",
+        "\nPreset file\n  /p/mdx.toml (comes with this program)\n",
+        "\nNext\n  datalad s3-setup mdx --bucket NAME",
+    ):
+        assert line in text
+
+
+def test_preset_that_came_with_a_clone_is_marked() -> None:
+    text = "\n".join(explanation(plain(load_provider("mdx")), "data set", "/ds/x.toml"))
+
+    assert "/ds/x.toml (comes with the dataset)" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("wasabi", "datalad s3-setup wasabi --bucket NAME"),
+        ("onyxia", "datalad s3-setup onyxia --bucket NAME"),
+        ("local", "datalad s3-setup local --bucket NAME"),
+        ("cloudflare-r2", "datalad s3-setup cloudflare-r2 --bucket NAME account_id=VALUE"),
+        ("backblaze-b2", "datalad s3-setup backblaze-b2 --bucket NAME --region REGION"),
+        ("other", "datalad s3-setup other --bucket NAME --endpoint URL"),
+    ],
+)
+def test_next_command_asks_for_what_the_preset_cannot_know(name: str, expected: str) -> None:
+    assert next_command(plain(load_provider(name))) == expected
+
+
+def test_command_line_shows_a_table(tmp_path: Path) -> None:
+    done = command("s3-providers", cwd=tmp_path)
+
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["ID", "NAME", "KIND", "REGION", "ENDPOINT", "CONFIDENCE"]
+    assert lines[1].startswith("aws ")
+    assert lines[-1] == "More about one: datalad s3-providers ID"
+
+
+def test_command_line_explains_one(tmp_path: Path) -> None:
+    done = command("s3-providers", "garage", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("Garage (self-hosted, runs Garage)\n")
+    assert done.stdout.endswith("datalad s3-setup garage --bucket NAME\n")
+
+
+def test_json_output_is_clean(tmp_path: Path) -> None:
+    done = command("-f", "json", "s3-providers", cwd=tmp_path)
+
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "aws" in {record["preset"]["id"] for record in found}
+
+
+def test_command_line_fails_for_an_unknown_id(tmp_path: Path) -> None:
+    done = command("s3-providers", "mimio", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "did you mean minio?" in done.stdout + done.stderr

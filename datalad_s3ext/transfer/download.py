@@ -95,7 +95,12 @@ def _open_first(store: ObjectStore, name: str, begin: int, size_bytes: int | Non
     """
     if size_bytes == 0:
         return store.get(name)
-    return store.get(name, start=begin, length=RANGE_BYTES)
+    try:
+        return store.get(name, start=begin, length=RANGE_BYTES)
+    except IntegrityError:
+        if size_bytes is not None or store.head(name).size_bytes:
+            raise
+        return store.get(name)
 
 
 def check_size(info: ObjectInfo, expected_bytes: int | None) -> None:

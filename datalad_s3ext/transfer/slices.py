@@ -33,7 +33,8 @@ class FileSlice:
         self._size = size_bytes
         self._at = 0
         self._on_send = on_send
-        self._sent: int | None = None
+        self._is_sending = False
+        self._sent = 0
 
     def __len__(self) -> int:
         return self._size
@@ -57,7 +58,8 @@ class FileSlice:
                 remedy="run the command again when nothing writes to the file",
             )
         self._at += len(data)
-        self._count(len(data))
+        if self._is_sending:
+            self._count(len(data))
         return data
 
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
@@ -75,12 +77,17 @@ class FileSlice:
 
         Called again for another try: the bytes of the one before are taken back.
         """
-        self._count(-(self._sent or 0))
-        self._sent = 0
+        self._count(-self._sent)
+        self._is_sending = True
+
+    def sent(self) -> None:
+        """Note that all of it has arrived, also where nobody called `sending`."""
+        self._count(self._size - self._sent)
+        self._is_sending = False
 
     def _count(self, size_bytes: int) -> None:
-        if self._sent is not None and self._on_send is not None:
-            self._sent += size_bytes
+        self._sent += size_bytes
+        if self._on_send is not None:
             self._on_send(size_bytes)
 
     def md5(self) -> bytes:

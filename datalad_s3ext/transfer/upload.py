@@ -102,6 +102,7 @@ def _put_whole(
     with _opened(source) as file:
         body = FileSlice(file, 0, source.size_bytes, on_send=progress.add)
         stored = store.put(name, body, source.size_bytes, md5=body.md5(), options=options)
+        body.sent()
     try:
         source.check_unchanged()
     except LocalError:
@@ -172,6 +173,7 @@ class _PartedUpload:
             receipt = self._store.upload_part(
                 self._name, self._upload_id, span.number, body, span.size_bytes, md5=digest
             )
+            body.sent()
         if self._limits.part_etag_is_md5 and receipt.etag != digest.hex():
             raise IntegrityError(
                 f"part {span.number} of {self._name} arrived damaged (ETag {receipt.etag}, "

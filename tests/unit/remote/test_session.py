@@ -131,7 +131,7 @@ def test_a_checkout_runs_without_being_installed(tmp_path: Path) -> None:
     checkout = Path(__file__).parents[3] / "git-annex-remote-s3x"
 
     done = subprocess.run(
-        [sys.executable, checkout], input=b"EXTENSIONS\n", capture_output=True, cwd=tmp_path, check=True
+        [sys.executable, checkout], input=b"EXTENSIONS INFO\n", capture_output=True, cwd=tmp_path, check=True
     )
 
-    assert done.stdout == b"VERSION 2\nEXTENSIONS\n"
+    assert done.stdout == b"VERSION 2\nEXTENSIONS INFO\n"

@@ -1,0 +1,201 @@
+"""From a connection and an identity to a configured botocore client.
+
+Every client has a session of its own and reads of the environment only what the identity calls
+for: with explicit keys neither AWS_PROFILE, AWS_SESSION_TOKEN nor ~/.aws has any say. botocore does
+not retry (:mod:`.retrying` does) and sends no ``Expect: 100-continue``, which would cost each PUT
+one more round trip.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+import botocore.session
+from botocore import UNSIGNED, handlers
+from botocore.config import Config
+from botocore.exceptions import NoCredentialsError, ProfileNotFound
+
+import datalad_s3ext
+from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
+from datalad_s3ext.errors import ConfigError, CredentialsError
+from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.store.s3_body import note_sending
+from datalad_s3ext.store.s3_errors import Place, translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_TIMEOUT_S = 10.0  # three lost SYNs
+READ_TIMEOUT_S = 60.0  # between two packets of an answer; completing a large upload is silent long
+
+_SEARCHED = (
+    "looked in the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the profile"
+    " {profile!r} of ~/.aws, and for a container or instance role"
+)
+# botocore's form: (config key, environment variable, default, conversion)
+_IGNORED = (None, None, None, None)
+_NO_FILE = (None, None, os.devnull, None)
+_NO_ENVIRONMENT: dict[str, Any] = {
+    "profile": _IGNORED,
+    "config_file": _NO_FILE,
+    "credentials_file": _NO_FILE,
+}
+
+
+def make_client(
+    connection: Connection,
+    identity: Identity,
+    bucket: str = "",
+    *,
+    max_connections: int = 16,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    read_timeout_s: float = READ_TIMEOUT_S,
+) -> S3Client:
+    """Return a client that speaks as the provider's preset says.
+
+    It may be used from any thread and keeps up to `max_connections` connections. Nothing is sent,
+    except that :class:`SdkChain` may ask a metadata service on the local network, once and for a
+    second or two.
+
+    Raises
+    ------
+    CredentialsError
+        When the profile does not exist, or no keys can be found where the identity says.
+    ConfigError
+        When the endpoint or another setting is malformed.
+    """
+    place = place_of(connection, identity, bucket)
+    with translated("connect to", "", place):
+        session = _session(identity)
+        _require_keys(session, identity)
+        try:
+            client = session.create_client(
+                "s3",
+                region_name=place.region,
+                endpoint_url=connection.endpoint_url,
+                config=_config(
+                    connection, identity, max_connections, (connect_timeout_s, read_timeout_s)
+                ),
+                **_explicit_keys(identity),
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"{place.endpoint} is no usable endpoint", remedy="write it like https://host:port"
+            ) from error
+    s3_client = cast("S3Client", client)
+    _adapt(s3_client, connection, bucket)
+    return s3_client
+
+
+def place_of(connection: Connection, identity: Identity, bucket: str) -> Place:
+    """Return what error texts need to know."""
+    by_sdk = connection.endpoint_url is None
+    return Place(
+        bucket=bucket,
+        endpoint=connection.endpoint_url or connection.provider.name,
+        region=connection.region if by_sdk else connection.signing_region,
+        source=identity.source,
+    )
+
+
+def _session(identity: Identity) -> botocore.session.Session:
+    if isinstance(identity, Keys | Anonymous):
+        return botocore.session.Session(session_vars=_NO_ENVIRONMENT)
+    if isinstance(identity, Profile):
+        return botocore.session.Session(profile=identity.name)
+    return botocore.session.Session()
+
+
+def _require_keys(session: botocore.session.Session, identity: Identity) -> None:
+    if isinstance(identity, Keys | Anonymous):
+        return
+    try:
+        found = session.get_credentials()
+    except ProfileNotFound as error:
+        raise _no_such_profile(session, error) from error
+    except NoCredentialsError:
+        found = None
+    if found is None:
+        raise _no_keys(session, identity)
+
+
+def _no_such_profile(
+    session: botocore.session.Session, error: ProfileNotFound
+) -> CredentialsError:
+    known = ", ".join(sorted(session.available_profiles)) or "none at all"
+    return CredentialsError(
+        f"there is no AWS profile {error.kwargs['profile']!r}",
+        remedy=f"choose another one (~/.aws has: {known}), or correct --profile or AWS_PROFILE",
+    )
+
+
+def _no_keys(session: botocore.session.Session, identity: Profile | SdkChain) -> CredentialsError:
+    if isinstance(identity, Profile):
+        return CredentialsError(
+            f"AWS profile {identity.name!r} holds no keys and no way to get them",
+            remedy=f"run: aws configure --profile {identity.name}",
+        )
+    profile = session.get_config_variable("profile") or "default"
+    return CredentialsError(
+        "no keys were found: " + _SEARCHED.format(profile=profile),
+        remedy="set both variables, or name a profile: datalad s3-setup … --profile NAME",
+    )
+
+
+def _explicit_keys(identity: Identity) -> dict[str, Any]:
+    if not isinstance(identity, Keys):
+        return {}
+    return {
+        "aws_access_key_id": identity.access_key_id,
+        "aws_secret_access_key": identity.secret_access_key,
+        "aws_session_token": identity.session_token,
+    }
+
+
+def _config(
+    connection: Connection,
+    identity: Identity,
+    max_connections: int,
+    timeouts_s: tuple[float, float],
+) -> Config:
+    checksums = connection.provider.requests.checksum_mode
+    own_endpoint = connection.endpoint_url is not None
+    return Config(  # type: ignore[call-arg]  # the stubs lag behind
+        signature_version=_signature(connection, identity),
+        s3={"addressing_style": connection.addressing},
+        request_checksum_calculation=checksums,
+        response_checksum_validation=checksums,
+        retries={"mode": "legacy", "total_max_attempts": 1},
+        max_pool_connections=max_connections,
+        connect_timeout=timeouts_s[0],
+        read_timeout=timeouts_s[1],
+        tcp_keepalive=True,
+        user_agent_extra=f"datalad-s3ext/{datalad_s3ext.__version__}",
+        # AWS_ENDPOINT_URL may be set for other work: a bucket must not be looked for there
+        ignore_configured_endpoint_urls=True,
+        # these variants exist at Amazon only; with another host botocore refuses them
+        use_fips_endpoint=False if own_endpoint else None,
+        use_dualstack_endpoint=False if own_endpoint else None,
+    )
+
+
+def _signature(connection: Connection, identity: Identity) -> Any:
+    if isinstance(identity, Anonymous):
+        return UNSIGNED
+    return "s3v4" if connection.signature == "v4" else "s3"
+
+
+def _adapt(client: S3Client, connection: Connection, bucket: str) -> None:
+    """Switch off what botocore does to requests and services do not want."""
+    events = client.meta.events
+    events.unregister("before-call.s3", handlers.add_expect_header)
+    events.register("before-send.s3", note_sending)
+    if ":" in bucket:  # tenant:bucket of Ceph and OpenStack
+        events.unregister("before-parameter-build.s3", handlers.validate_bucket_name)
+    if not connection.provider.listing.url_encoding:
+        for operation in ("ListObjects", "ListObjectsV2"):
+            events.unregister(
+                f"before-parameter-build.s3.{operation}",
+                handlers.set_list_objects_encoding_type_url,
+            )

@@ -1,0 +1,153 @@
+"""Multipart uploads over S3."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from datalad_s3ext.errors import IntegrityError, UploadNotFound
+from datalad_s3ext.store.base import DEFAULT_PUT, Body, PartReceipt, PutOptions, Stored
+from datalad_s3ext.store.s3_answers import bare_etag, is_kms, is_md5, required_etag
+from datalad_s3ext.store.s3_body import to_send
+from datalad_s3ext.store.s3_core import S3Core, put_parameters
+
+_NO_UPLOAD = "its answer to an upload is none of S3"
+
+
+class S3Multipart(S3Core):
+    """The multipart half of :class:`.s3.S3Store`."""
+
+    def create_upload(self, name: str, *, options: PutOptions = DEFAULT_PUT) -> str:
+        """Begin a multipart upload and return its id."""
+        with self._translated("begin an upload of", name):
+            answer = self._client.create_multipart_upload(
+                Bucket=self.bucket, Key=name, **put_parameters(options)
+            )
+        self._require(answer, "UploadId", _NO_UPLOAD)
+        return answer["UploadId"]
+
+    def upload_part(
+        self, name: str, upload_id: str, number: int, body: Body, size_bytes: int, *,
+        md5: bytes | None = None,
+    ) -> PartReceipt:  # fmt: skip
+        """Send one part; the same number again replaces it."""
+        digest: dict[str, Any] = {"ContentMD5": b64encode(md5).decode()} if md5 else {}
+        with self._translated(f"upload part {number} of", name):
+            answer = self._client.upload_part(
+                Bucket=self.bucket,
+                Key=name,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=to_send(body, size_bytes),
+                ContentLength=size_bytes,
+                **digest,
+            )
+        etag = required_etag(answer, self.place.endpoint)
+        self._believe(answer)
+        if md5 and self._part_etag_tells(etag, answer) and etag.lower() != md5.hex():
+            raise IntegrityError(
+                f"part {number} of {name!r} arrived damaged: the server has {etag}, sent was"
+                f" {md5.hex()}",
+                remedy="send it again",
+            )
+        return PartReceipt(number, size_bytes, etag)
+
+    def list_parts(self, name: str, upload_id: str) -> Sequence[PartReceipt]:
+        """Return the parts the server has, in order.
+
+        A part that was replaced is listed by SeaweedFS 4 with its old and its new content, in any
+        order. What is not certain is left out: such a part has to be sent again.
+        """
+        parts: dict[int, set[PartReceipt]] = {}
+        marker = 0
+        while True:
+            with self._translated("list the parts of", name):
+                answer = self._client.list_parts(
+                    Bucket=self.bucket, Key=name, UploadId=upload_id, PartNumberMarker=marker
+                )
+            self._require(answer, "UploadId", _NO_UPLOAD)
+            for row in answer.get("Parts", []):
+                number = row["PartNumber"]
+                receipt = PartReceipt(number, row["Size"], bare_etag(row["ETag"]))
+                parts.setdefault(number, set()).add(receipt)
+            if not answer.get("IsTruncated"):
+                certain = (found for _, found in sorted(parts.items()) if len(found) == 1)
+                return [receipt for found in certain for receipt in found]
+            before, marker = marker, int(answer.get("NextPartNumberMarker") or max(parts, default=0))
+            if marker <= before:
+                raise _repeated(f"the parts of {name!r}")
+
+    def complete_upload(self, name: str, upload_id: str, parts: Sequence[PartReceipt]) -> Stored:
+        """Make the object appear, whole.
+
+        The order of `parts` does not matter. The ETag of the receipt is empty when the server does
+        not tell it. An answer 200 that holds an error, which S3 may send, is raised as that error.
+        """
+        ordered = sorted(parts, key=lambda part: part.number)
+        with self._translated("complete the upload of", name):
+            answer = self._client.complete_multipart_upload(
+                Bucket=self.bucket,
+                Key=name,
+                UploadId=upload_id,
+                MultipartUpload={
+                    "Parts": [{"PartNumber": p.number, "ETag": f'"{p.etag}"'} for p in ordered]
+                },
+            )
+        self._believe(answer)
+        return Stored(bare_etag(answer.get("ETag") or ""), answer.get("VersionId"))
+
+    def abort_upload(self, name: str, upload_id: str) -> None:
+        """Throw the parts away. That the upload is gone is success."""
+        try:
+            with self._translated("abort the upload of", name):
+                answer = self._client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=name, UploadId=upload_id
+                )
+        except UploadNotFound:
+            return
+        self._believe(answer)
+
+    def list_uploads(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Yield (name, upload id) of every unfinished upload below `prefix`.
+
+        Raises
+        ------
+        Unsupported
+            When the service keeps no such list.
+        IntegrityError
+            When it repeats a page.
+        """
+        seen: set[tuple[str, str]] = set()
+        after: dict[str, Any] = {}
+        while True:
+            with self._translated("list the unfinished uploads of"):
+                answer = self._client.list_multipart_uploads(
+                    Bucket=self.bucket, Prefix=prefix, **after
+                )
+            self._require(answer, "Bucket", _NO_UPLOAD)
+            rows = [(row["Key"], row["UploadId"]) for row in answer.get("Uploads", [])]
+            if not seen.isdisjoint(rows):
+                raise _repeated("unfinished uploads")
+            seen.update(rows)
+            # a server may ignore the prefix: what lies outside belongs to others
+            yield from (row for row in rows if row[0].startswith(prefix))
+            if not answer.get("IsTruncated"):
+                return
+            if not rows:
+                raise _repeated("unfinished uploads")
+            after = {
+                "KeyMarker": answer.get("NextKeyMarker") or rows[-1][0],
+                "UploadIdMarker": answer.get("NextUploadIdMarker") or rows[-1][1],
+            }
+
+    def _part_etag_tells(self, etag: str, answer: Any) -> bool:
+        known = self._provider.upload.part_etag_is_md5 is True
+        return known and is_md5(etag) and not is_kms(DEFAULT_PUT, answer)
+
+
+def _repeated(what: str) -> IntegrityError:
+    return IntegrityError(
+        f"the server repeats a page of its list of {what}",
+        remedy="report the provider: its preset should say listing version 1",
+    )

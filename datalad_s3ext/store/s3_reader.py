@@ -1,0 +1,56 @@
+"""The open answer to a GET."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError
+from botocore.response import StreamingBody
+from urllib3.exceptions import HTTPError
+
+from datalad_s3ext.errors import TransientError
+from datalad_s3ext.store.base import ObjectInfo, RangeReader
+from datalad_s3ext.store.s3_answers import ServedRange
+
+
+class S3RangeReader(RangeReader):
+    """Bytes from the network, counted. One thread at a time."""
+
+    def __init__(self, info: ObjectInfo, served: ServedRange, body: StreamingBody) -> None:
+        self.info = info
+        self.start = served.start
+        self.length = served.length
+        self._body = body
+        self._left = served.length
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return up to `size_bytes` bytes; ``b""`` at the end."""
+        wanted = min(size_bytes, self._left)
+        if wanted <= 0:
+            return b""
+        try:
+            data = self._body.read(wanted)
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise self._broken(type(error).__name__) from error
+        if not data:
+            raise self._broken("the answer ended early")
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        """Give the connection back when the body was read, else drop it."""
+        if self._left == 0:
+            self._finish()
+        self._body.close()
+
+    def _finish(self) -> None:
+        # An empty body is not noticed as read, and its connection not reused, before one read.
+        try:
+            self._body.read(1)
+        except (BotoCoreError, HTTPError, OSError):
+            return
+
+    def _broken(self, reason: str) -> TransientError:
+        got = self.length - self._left
+        return TransientError(
+            f"reading {self.info.name!r} broke off after {got} of {self.length} bytes ({reason})",
+            remedy="try again",
+        )

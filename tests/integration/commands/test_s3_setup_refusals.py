@@ -1,0 +1,169 @@
+"""When ``datalad s3-setup`` must not go on, nothing is recorded."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.integration.commands.helpers import (
+    BOTH_TYPES,
+    objects,
+    setup,
+    state,
+)
+from tests.support.repos import AnnexRepo
+from tests.support.servers import Endpoint, boto3_client
+
+pytestmark = [pytest.mark.annex, pytest.mark.server]
+
+
+@BOTH_TYPES
+def test_another_bucket_is_refused_even_when_reconfiguring(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str, remote_type: str
+) -> None:
+    setup(annex, keys, new_bucket, remote_type=remote_type)
+    before = state(annex)
+
+    (record,) = setup(annex, keys, f"{new_bucket}-2", existing="reconfigure", remote_type=remote_type)
+
+    assert record["status"] == "error"
+    assert "out of sight" in record["message"]
+    assert state(annex) == before
+
+
+@BOTH_TYPES
+def test_nothing_is_recorded_when_the_keys_are_wrong(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str, remote_type: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    before = state(annex)
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-wrong-wrong")
+
+        (record,) = setup(annex, keys, new_bucket, remote_type=remote_type)
+
+    assert record["status"] == "error"
+    assert "\n" not in record["message"]
+    assert "wrong-wrong" not in json.dumps(record, default=str)
+    assert state(annex) == before
+    assert objects(keys, new_bucket) == []
+
+
+@BOTH_TYPES
+def test_nothing_is_recorded_when_nobody_listens(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str, remote_type: str
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    before = state(annex)
+
+    (record,) = setup(annex, keys.at(url), bucket_name, remote_type=remote_type)
+
+    assert record["status"] == "error"
+    assert state(annex) == before
+
+
+class _YesMan(BaseHTTPRequestHandler):
+    """The MinIO console: it answers 200 to everything."""
+
+    def _yes(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b"<!doctype html><title>Console</title>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _yes  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@BOTH_TYPES
+def test_a_console_that_says_yes_to_everything_is_refused(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str, remote_type: str
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), _YesMan)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    before = state(annex)
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        (record,) = setup(annex, keys.at(url), bucket_name, remote_type=remote_type)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    assert record["status"] == "error"
+    assert state(annex) == before
+
+
+@BOTH_TYPES
+def test_a_place_that_belongs_to_another_remote_is_refused(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str, remote_type: str
+) -> None:
+    owner = "7880a225-1bc6-4012-8f21-f4b877be1b6b"
+    boto3_client(keys).put_object(
+        Bucket=new_bucket, Key="p/annex-uuid", Body=io.BytesIO(owner.encode())
+    )
+    before = state(annex)
+
+    (record,) = setup(annex, keys, new_bucket, prefix="p", remote_type=remote_type)
+
+    assert record["status"] == "error"
+    assert owner in record["message"]
+    assert "--prefix" in record["message"]
+    assert state(annex) == before
+
+
+def test_a_name_that_is_taken_is_refused(annex: AnnexRepo, keys: Endpoint, new_bucket: str) -> None:
+    annex.run("git", "remote", "add", "s3", "/nowhere")
+    before = state(annex)
+
+    (record,) = setup(annex, keys, new_bucket)
+
+    assert record["status"] == "error"
+    assert "--name" in record["message"]
+    assert state(annex) == before
+
+
+def test_two_ways_to_name_keys_exclude_each_other(
+    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
+) -> None:
+    (record,) = setup(annex, seaweed, bucket_name, profile="lab", anonymous=True)
+
+    assert record["status"] == "error"
+    assert "--profile and --anonymous exclude each other" in record["message"]
+
+
+def test_a_plain_git_repository_is_told_what_to_do(
+    tmp_path: Path, keys: Endpoint, new_bucket: str
+) -> None:
+    AnnexRepo(tmp_path).run("git", "init", "-q")
+
+    (record,) = setup(AnnexRepo(tmp_path), keys, new_bucket)
+
+    assert record["status"] == "error"
+    assert "git annex init" in record["message"]
+
+
+def test_a_wrong_setting_is_found_before_anything_is_done(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    (record,) = setup(annex, keys, bucket_name, settings=["storageclas=COLD"])
+
+    assert record["status"] == "error"
+    assert "storageclass" in record["message"]
+    existing = [row["Name"] for row in boto3_client(keys).list_buckets()["Buckets"]]
+    assert bucket_name not in existing

@@ -1,0 +1,216 @@
+"""Uploads into the store in memory, with faults of a store that misbehaves around it."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datalad_s3ext.errors import IntegrityError, LocalError, TransientError, UploadNotFound
+from datalad_s3ext.providers.schema import Upload
+from datalad_s3ext.store.base import ObjectInfo, PartReceipt, Stored
+from datalad_s3ext.store.memory import MemoryStore
+from datalad_s3ext.transfer.pool import Cancelled, Pool
+from datalad_s3ext.transfer.progress import Progress
+from datalad_s3ext.transfer.upload import upload_file
+
+LIMITS = Upload(min_part=1, part_etag_is_md5=True, multipart_etag_is_md5_of_md5s=True, etag_is_md5=True)
+PART = 1000
+
+
+@pytest.fixture
+def pool():
+    pool = Pool(connections=4)
+    yield pool
+    pool.close()
+
+
+def write(folder: Path, size: int) -> Path:
+    path = folder / "content"
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def upload(store: MemoryStore, path: Path, pool: Pool, **options: Any) -> list[int]:
+    told: list[int] = []
+    upload_file(
+        store, "name", path, limits=options.pop("limits", LIMITS), pool=pool,
+        progress=Progress(told.append, every_s=0), part_size=PART, **options,
+    )  # fmt: skip
+    return told
+
+
+def read(store: MemoryStore, name: str = "name") -> bytes:
+    with store.get(name) as reader:
+        return reader.read(10**9)
+
+
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 10 * PART, 10 * PART + 1])
+def test_every_size_arrives_whole(tmp_path: Path, pool: Pool, size: int) -> None:
+    store, path = MemoryStore(), write(tmp_path, size)
+
+    upload(store, path, pool)
+
+    assert read(store) == path.read_bytes()
+    assert list(store.list_uploads()) == []
+
+
+def test_a_file_above_the_part_size_goes_in_parts(tmp_path: Path, pool: Pool) -> None:
+    store, path = MemoryStore(), write(tmp_path, 3 * PART)
+    digests = b"".join(hashlib.md5(path.read_bytes()[n : n + PART]).digest() for n in (0, PART, 2 * PART))
+
+    upload(store, path, pool)
+
+    assert store.head("name").etag == f"{hashlib.md5(digests).hexdigest()}-3"
+
+
+def test_storing_again_replaces(tmp_path: Path, pool: Pool) -> None:
+    store = MemoryStore()
+    upload(store, write(tmp_path, 5 * PART), pool)
+    path = write(tmp_path, 2)
+
+    upload(store, path, pool)
+
+    assert read(store) == path.read_bytes()
+
+
+def test_a_part_that_fails_for_good_leaves_nothing(tmp_path: Path, pool: Pool) -> None:
+    class Failing(MemoryStore):
+        def upload_part(self, name: str, upload_id: str, number: int, *args: Any, **kw: Any) -> PartReceipt:
+            if number == 3:
+                raise TransientError("the network is gone")
+            return super().upload_part(name, upload_id, number, *args, **kw)
+
+    store = Failing()
+
+    with pytest.raises(TransientError):
+        upload(store, write(tmp_path, 10 * PART), pool)
+
+    assert list(store.list()) == []
+    assert list(store.list_uploads()) == []
+
+
+def test_an_object_of_the_wrong_size_is_found_and_deleted(tmp_path: Path, pool: Pool) -> None:
+    class Losing(MemoryStore):
+        def head(self, name: str) -> ObjectInfo:
+            return ObjectInfo(name, super().head(name).size_bytes - 1, "e")
+
+    store = Losing()
+
+    with pytest.raises(IntegrityError, match="instead of"):
+        upload(store, write(tmp_path, 10 * PART), pool)
+
+    assert list(store.list()) == []
+
+
+def test_an_object_that_is_not_there_after_completion_is_found_out(tmp_path: Path, pool: Pool) -> None:
+    class Lying(MemoryStore):
+        def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:
+            self.abort_upload(name, upload_id)
+            return Stored("")
+
+    with pytest.raises(IntegrityError, match="does not have it"):
+        upload(Lying(), write(tmp_path, 10 * PART), pool)
+
+
+def test_a_damaged_part_is_found_by_its_etag(tmp_path: Path, pool: Pool) -> None:
+    class Damaging(MemoryStore):
+        def upload_part(self, name: str, upload_id: str, number: int, *args: Any, **kw: Any) -> PartReceipt:
+            receipt = super().upload_part(name, upload_id, number, *args, **kw)
+            return PartReceipt(number, receipt.size_bytes, "0" * 32) if number == 2 else receipt
+
+    store = Damaging()
+
+    with pytest.raises(IntegrityError, match="part 2"):
+        upload(store, write(tmp_path, 3 * PART), pool)
+
+    assert list(store.list()) == []
+    assert list(store.list_uploads()) == []
+
+
+def test_a_wrongly_assembled_object_is_deleted(tmp_path: Path, pool: Pool) -> None:
+    class Mixing(MemoryStore):
+        def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:
+            super().complete_upload(name, upload_id, parts)
+            return Stored("0" * 32 + "-3")
+
+    store = Mixing()
+
+    with pytest.raises(IntegrityError, match="put together wrongly"):
+        upload(store, write(tmp_path, 3 * PART), pool)
+
+    assert list(store.list()) == []
+
+
+def test_a_completion_whose_answer_was_lost_is_recognised(tmp_path: Path, pool: Pool) -> None:
+    class Forgetful(MemoryStore):
+        def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:
+            super().complete_upload(name, upload_id, parts)
+            raise UploadNotFound("no such upload")
+
+    store, path = Forgetful(), write(tmp_path, 3 * PART)
+
+    upload(store, path, pool)
+
+    assert read(store) == path.read_bytes()
+
+
+def test_an_upload_that_vanished_is_no_success(tmp_path: Path, pool: Pool) -> None:
+    class Expired(MemoryStore):
+        def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:
+            raise UploadNotFound("no such upload")
+
+    with pytest.raises(UploadNotFound):
+        upload(Expired(), write(tmp_path, 3 * PART), pool)
+
+
+@pytest.mark.parametrize("size", [PART, 3 * PART])
+def test_a_file_that_changes_meanwhile_is_not_stored(tmp_path: Path, pool: Pool, size: int) -> None:
+    path = write(tmp_path, size)
+
+    class Touching(MemoryStore):
+        def put(self, *args: Any, **kw: Any) -> Stored:
+            stored = super().put(*args, **kw)
+            path.write_bytes(os.urandom(size))
+            return stored
+
+        def upload_part(self, *args: Any, **kw: Any) -> PartReceipt:
+            receipt = super().upload_part(*args, **kw)
+            path.write_bytes(os.urandom(size))
+            return receipt
+
+    store = Touching()
+
+    with pytest.raises(LocalError, match=r"changed|shorter"):
+        upload(store, path, pool)
+
+    assert list(store.list()) == []
+    assert list(store.list_uploads()) == []
+
+
+def test_progress_never_goes_back_and_ends_at_the_size(tmp_path: Path, pool: Pool) -> None:
+    told = upload(MemoryStore(), write(tmp_path, 10 * PART), pool)
+
+    assert told == sorted(told)
+    assert told[-1:] in ([], [10 * PART])
+
+
+def test_a_cancelled_process_leaves_no_parts(tmp_path: Path, pool: Pool) -> None:
+    class Stopping(MemoryStore):
+        def upload_part(self, *args: Any, **kw: Any) -> PartReceipt:
+            pool.cancel()
+            return super().upload_part(*args, **kw)
+
+    store = Stopping()
+
+    with pytest.raises(Cancelled):
+        upload(store, write(tmp_path, 10 * PART), pool)
+
+    assert list(store.list()) == []
+    assert list(store.list_uploads()) == []
+
+
+def test_a_missing_file_is_named(tmp_path: Path, pool: Pool) -> None:
+    with pytest.raises(LocalError, match="nowhere"):
+        upload(MemoryStore(), tmp_path / "nowhere", pool)

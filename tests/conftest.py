@@ -17,7 +17,7 @@ SERVERS = {"seaweedfs": SeaweedServer, "rclone": RcloneServer, "moto": MotoServe
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the whole run a HOME, a git identity and a keyring of its own, and no keys."""
     home = tmp_path_factory.mktemp("home")
     for name in [name for name in os.environ if name.startswith(("AWS_", "XDG_", "S3X", "GIT_"))]:
@@ -35,9 +35,9 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     (home / ".gitconfig").write_text(
         "[user]\n\tname = Test\n\temail = test@example.org\n[init]\n\tdefaultBranch = main\n"
-        "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[protocol \"file\"]\n\tallow = always\n"
+        '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[protocol "file"]\n\tallow = always\n'
     )
-    yield home
+    return home
 
 
 @pytest.fixture(autouse=True)

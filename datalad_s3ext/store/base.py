@@ -246,7 +246,7 @@ class ObjectStore(ABC):
         NotS3
             Something else answers.
         """
-        return None
+        return
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing that needs freeing
         """Free connections."""

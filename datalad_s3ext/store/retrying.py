@@ -62,7 +62,7 @@ class Retrying(ObjectStore):
     What the caller should know:
 
     * a body to send is moved back to where it stood before each attempt;
-    * `get` retries the opening, not the reading: who reads knows where to go on;
+    * `get` goes on where a broken body ended, as long as the object is the same;
     * `list` goes on after the last name it has yielded, so it needs a server that lists in order;
     * `delete` is idempotent, and so is `create_bucket`; a `create_upload` whose reply was lost
       leaves an empty upload behind;
@@ -100,10 +100,13 @@ class Retrying(ObjectStore):
         length: int | None = None,
         if_match: str | None = None,
     ) -> RangeReader:
-        """Open a range; reading from it is not retried."""
-        return self._try(
-            lambda: self.inner.get(name, start=start, length=length, if_match=if_match)
-        )
+        """Open a range; what is read from it comes over as many connections as it takes."""
+
+        def opened(start: int, length: int | None, if_match: str | None) -> RangeReader:
+            return self.inner.get(name, start=start, length=length, if_match=if_match)
+
+        first = self._try(lambda: opened(start, length, if_match))
+        return _ResumingReader(first, opened, lambda: _Attempts(self))
 
     def put(
         self, name: str, body: Body, size_bytes: int, *, md5: bytes | None = None,
@@ -232,3 +235,49 @@ class _Attempts:
             raise error
         _log.info("attempt %d failed, next in %.1f s: %s", self._failed, wait, error)
         store._sleep(wait)
+
+
+class _ResumingReader(RangeReader):
+    """A range read to its end over several answers: each begins where the one before broke off."""
+
+    def __init__(
+        self,
+        first: RangeReader,
+        opened: Callable[[int, int | None, str | None], RangeReader],
+        attempts: Callable[[], _Attempts],
+    ) -> None:
+        self.info = first.info
+        self.start = first.start
+        self.length = first.length
+        self._reader: RangeReader | None = first
+        self._opened = opened
+        self._attempts = attempts
+        self._position = 0
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return up to `size_bytes` bytes; a broken connection is replaced by another."""
+        attempts: _Attempts | None = None
+        while True:
+            try:
+                data = self._answer().read(size_bytes)
+            except TransientError as error:
+                self.close()
+                if self._position >= self.length:
+                    return b""
+                attempts = attempts or self._attempts()
+                attempts.wait_or_raise(error)
+            else:
+                self._position += len(data)
+                return data
+
+    def close(self) -> None:
+        """Close the answer that is open."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _answer(self) -> RangeReader:
+        if self._reader is None:
+            start, left = self.start + self._position, self.length - self._position
+            self._reader = self._opened(start, left, self.info.etag)
+        return self._reader

@@ -82,6 +82,6 @@ def to_send(body: Body, size_bytes: int) -> IO[bytes] | bytes:
 
 
 def note_sending(request: Any, **_: object) -> None:
-    """Handle botocore's ``before-send``: the request is signed, its body is read once more, to go out."""
+    """Handle botocore's ``before-send``: what is read of the body from now on goes out."""
     if isinstance(request.body, BodyWindow):
         request.body.sending()

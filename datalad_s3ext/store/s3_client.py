@@ -9,6 +9,7 @@ one more round trip.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
@@ -20,6 +21,7 @@ import datalad_s3ext
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
 from datalad_s3ext.errors import ConfigError, CredentialsError
 from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.store.s3_answers import not_s3
 from datalad_s3ext.store.s3_body import note_sending
 from datalad_s3ext.store.s3_errors import Place, translated
 
@@ -187,10 +189,15 @@ def _signature(connection: Connection, identity: Identity) -> Any:
 
 
 def _adapt(client: S3Client, connection: Connection, bucket: str) -> None:
-    """Switch off what botocore does to requests and services do not want."""
+    """Switch off what botocore does and services do not want."""
     events = client.meta.events
+    endpoint = connection.endpoint_url or connection.provider.name
     events.unregister("before-call.s3", handlers.add_expect_header)
     events.register("before-send.s3", note_sending)
+    # the wildcard comes before botocore's own handler, which takes web pages for cut-off answers
+    events.register("before-parse.*.*", partial(_refuse_web_page, endpoint))
+    if connection.endpoint_url is not None:
+        events.register("before-call.s3", _forbid_redirect)
     if ":" in bucket:  # tenant:bucket of Ceph and OpenStack
         events.unregister("before-parameter-build.s3", handlers.validate_bucket_name)
     if not connection.provider.listing.url_encoding:
@@ -199,3 +206,20 @@ def _adapt(client: S3Client, connection: Connection, bucket: str) -> None:
                 f"before-parameter-build.s3.{operation}",
                 handlers.set_list_objects_encoding_type_url,
             )
+
+
+def _forbid_redirect(params: dict[str, Any], **_: object) -> None:
+    """Keep botocore from looking for the bucket in another region of Amazon.
+
+    After a redirect of any kind it asks HEAD of the bucket, whose redirect it follows in the same
+    way: at a login page, which redirects everything, that is an endless recursion (botocore 1.44).
+    """
+    params["context"].setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _refuse_web_page(endpoint: str, response_dict: dict[str, Any], **_: object) -> None:
+    body = response_dict.get("body")
+    if response_dict["status_code"] != 200 or not isinstance(body, bytes):
+        return
+    if body[:64].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise not_s3(endpoint, "it sends a web page")

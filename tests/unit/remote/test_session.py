@@ -37,7 +37,12 @@ def test_nothing_heavy_is_imported_before_the_store_is_needed(tmp_path: Path) ->
 
     imported = {line.rpartition("|")[2].strip() for line in log.read_text().splitlines()}
     assert "datalad_s3ext.remote.handlers" in imported
-    assert {name.partition(".")[0] for name in imported} & {"boto3", "botocore", "datalad", "git"} == set()
+    assert {name.partition(".")[0] for name in imported} & {
+        "boto3",
+        "botocore",
+        "datalad",
+        "git",
+    } == set()
 
 
 def test_listconfigs_never_names_what_git_annex_reserves(tmp_path: Path) -> None:
@@ -58,7 +63,9 @@ def test_listconfigs_never_names_what_git_annex_reserves(tmp_path: Path) -> None
     "request_line",
     ["FROBNICATE x", "", "TRANSFER", "TRANSFER STORE", "TRANSFER FLY k f", "PREPARE x y", "do_PREPARE"],
 )
-def test_what_it_does_not_understand_is_refused_and_it_goes_on(tmp_path: Path, request_line: str) -> None:
+def test_what_it_does_not_understand_is_refused_and_it_goes_on(
+    tmp_path: Path, request_line: str
+) -> None:
     with FakeAnnex(CONFIG, cwd=tmp_path) as annex:
         annex.start()
 
@@ -77,7 +84,9 @@ def test_what_it_does_not_understand_is_refused_and_it_goes_on(tmp_path: Path, r
         ({"bucket": "b", "host": "h", "protocol": "ftp"}, ["protocol='ftp'"]),
     ],
 )
-def test_wrong_parameters_are_named_with_a_remedy(tmp_path: Path, config: dict[str, str], words: list[str]) -> None:
+def test_wrong_parameters_are_named_with_a_remedy(
+    tmp_path: Path, config: dict[str, str], words: list[str]
+) -> None:
     with FakeAnnex(config, cwd=tmp_path) as annex:
         annex.start()
 
@@ -131,7 +140,11 @@ def test_a_checkout_runs_without_being_installed(tmp_path: Path) -> None:
     checkout = Path(__file__).parents[3] / "git-annex-remote-s3x"
 
     done = subprocess.run(
-        [sys.executable, checkout], input=b"EXTENSIONS INFO\n", capture_output=True, cwd=tmp_path, check=True
+        [sys.executable, checkout],
+        input=b"EXTENSIONS INFO\n",
+        capture_output=True,
+        cwd=tmp_path,
+        check=True,
     )
 
     assert done.stdout == b"VERSION 2\nEXTENSIONS INFO\n"

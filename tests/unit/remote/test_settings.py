@@ -2,7 +2,13 @@ import pytest
 
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.remote.layout import Layout
-from datalad_s3ext.remote.settings import COMMON, SETTINGS, RemoteSettings, known_parameter, read_settings
+from datalad_s3ext.remote.settings import (
+    COMMON,
+    SETTINGS,
+    RemoteSettings,
+    known_parameter,
+    read_settings,
+)
 
 
 def settings(**given: str) -> RemoteSettings:
@@ -34,7 +40,9 @@ def test_the_region_may_carry_its_old_name(given: dict[str, str], region: str | 
 
 
 def test_values_are_given_their_types() -> None:
-    found = settings(bucket="b", partsize="64MiB", x_amz_meta="lab=vision&grant=7%20a", fileprefix="a/b/ ")
+    found = settings(
+        bucket="b", partsize="64MiB", x_amz_meta="lab=vision&grant=7%20a", fileprefix="a/b/ "
+    )
 
     assert found.partsize == 67108864
     assert dict(found.metadata) == {"lab": "vision", "grant": "7 a"}

@@ -41,7 +41,12 @@ def filled(size: int, store: MemoryStore | None = None) -> tuple[MemoryStore, by
 def fetch(store: MemoryStore, path: Path, pool: Pool, expected: int | None) -> list[int]:
     told: list[int] = []
     download_file(
-        store, "name", path, expected_bytes=expected, pool=pool, progress=Progress(told.append, every_s=0)
+        store,
+        "name",
+        path,
+        expected_bytes=expected,
+        pool=pool,
+        progress=Progress(told.append, every_s=0),
     )
     return told
 
@@ -92,8 +97,10 @@ def test_what_is_not_there_is_said_and_the_file_is_left_alone(tmp_path: Path, po
     assert (tmp_path / "f").read_bytes() == b"begun"
 
 
-def test_an_object_of_another_size_is_refused_before_a_byte_is_written(tmp_path: Path, pool: Pool) -> None:
-    store, content = filled(5 * RANGE)
+def test_an_object_of_another_size_is_refused_before_a_byte_is_written(
+    tmp_path: Path, pool: Pool
+) -> None:
+    store, _ = filled(5 * RANGE)
 
     with pytest.raises(IntegrityError, match="5000 bytes"):
         fetch(store, tmp_path / "f", pool, 6 * RANGE)
@@ -112,7 +119,9 @@ class Fragile(MemoryStore):
         return super().get(name, start=start, **kw)
 
 
-def test_a_broken_transfer_leaves_a_valid_beginning_and_gives_memory_back(tmp_path: Path, pool: Pool) -> None:
+def test_a_broken_transfer_leaves_a_valid_beginning_and_gives_memory_back(
+    tmp_path: Path, pool: Pool
+) -> None:
     store, content = filled(20 * RANGE, Fragile())
 
     with pytest.raises(TransientError):
@@ -142,7 +151,9 @@ def test_an_object_replaced_meanwhile_is_noticed(tmp_path: Path, pool: Pool) -> 
 def test_several_downloads_share_the_memory_without_standstill(tmp_path: Path, pool: Pool) -> None:
     store, content = filled(50 * RANGE)
     jobs = [
-        threading.Thread(target=fetch, args=(store, tmp_path / f"f{n}", pool, len(content)), daemon=True)
+        threading.Thread(
+            target=fetch, args=(store, tmp_path / f"f{n}", pool, len(content)), daemon=True
+        )
         for n in range(6)
     ]
 

@@ -52,5 +52,7 @@ def test_a_part_size_above_the_limit_is_refused() -> None:
         (9, 4, 9, []),
     ],
 )
-def test_cutting_covers_every_byte_once(size: int, piece: int, start: int, expected: list[Span]) -> None:
+def test_cutting_covers_every_byte_once(
+    size: int, piece: int, start: int, expected: list[Span]
+) -> None:
     assert cut(size, piece, start=start) == expected

@@ -58,7 +58,9 @@ def test_every_size_arrives_whole(tmp_path: Path, pool: Pool, size: int) -> None
 
 def test_a_file_above_the_part_size_goes_in_parts(tmp_path: Path, pool: Pool) -> None:
     store, path = MemoryStore(), write(tmp_path, 3 * PART)
-    digests = b"".join(hashlib.md5(path.read_bytes()[n : n + PART]).digest() for n in (0, PART, 2 * PART))
+    digests = b"".join(
+        hashlib.md5(path.read_bytes()[n : n + PART]).digest() for n in (0, PART, 2 * PART)
+    )
 
     upload(store, path, pool)
 
@@ -77,7 +79,9 @@ def test_storing_again_replaces(tmp_path: Path, pool: Pool) -> None:
 
 def test_a_part_that_fails_for_good_leaves_nothing(tmp_path: Path, pool: Pool) -> None:
     class Failing(MemoryStore):
-        def upload_part(self, name: str, upload_id: str, number: int, *args: Any, **kw: Any) -> PartReceipt:
+        def upload_part(
+            self, name: str, upload_id: str, number: int, *args: Any, **kw: Any
+        ) -> PartReceipt:
             if number == 3:
                 raise TransientError("the network is gone")
             return super().upload_part(name, upload_id, number, *args, **kw)
@@ -116,7 +120,9 @@ def test_an_object_that_is_not_there_after_completion_is_found_out(tmp_path: Pat
 
 def test_a_damaged_part_is_found_by_its_etag(tmp_path: Path, pool: Pool) -> None:
     class Damaging(MemoryStore):
-        def upload_part(self, name: str, upload_id: str, number: int, *args: Any, **kw: Any) -> PartReceipt:
+        def upload_part(
+            self, name: str, upload_id: str, number: int, *args: Any, **kw: Any
+        ) -> PartReceipt:
             receipt = super().upload_part(name, upload_id, number, *args, **kw)
             return PartReceipt(number, receipt.size_bytes, "0" * 32) if number == 2 else receipt
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-MARKER = "annex-uuid"
-"""Name of the object that says which special remote a bucket (or prefix) belongs to."""
+from datalad_s3ext.repo.keys import MARKER
 
 
 @dataclass(frozen=True)

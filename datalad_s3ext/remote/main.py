@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
-from datalad_s3ext.remote.session import Session
+from datalad_s3ext.remote.messages import VERSION, Wire
 
 if TYPE_CHECKING:
     from annexremote import Master
@@ -28,16 +28,23 @@ def main() -> int:
     if len(sys.argv) > 1 or sys.stdin.isatty():
         sys.stdout.write(USAGE)
         return 0 if sys.argv[1:] in (["--help"], ["-h"]) else 2
+    with _own_output() as output:
+        wire = Wire(output)
+        wire.send(VERSION)  # first of all: git-annex goes on while the rest is imported
+        _serve(wire)
+    return 0
+
+
+def _serve(wire: Wire) -> None:
     from datalad_s3ext.remote.handlers import S3xRemote, Shared
+    from datalad_s3ext.remote.session import Session
 
     shared = Shared()
 
     def make_remote(annex: Master) -> S3xRemote:
         return S3xRemote(annex, shared)
 
-    with _own_output() as output:
-        Session(sys.stdin.buffer, output, make_remote, shared.stop).run()
-    return 0
+    Session(sys.stdin.buffer, wire, make_remote, shared.stop).run()
 
 
 def _own_output() -> BinaryIO:

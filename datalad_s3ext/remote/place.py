@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from datalad_s3ext.errors import ConfigError, CredentialsError, ObjectNotFound, S3xError
+from datalad_s3ext.errors import ConfigError, CredentialsError, S3xError
 from datalad_s3ext.remote.layout import Layout
 from datalad_s3ext.remote.local import LocalChoices
 from datalad_s3ext.remote.settings import RemoteSettings
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.providers.schema import Provider, Signature
     from datalad_s3ext.store.base import ObjectStore, PutOptions
-
-MARKER_LIMIT_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,9 @@ class Place:
 
     def marker(self) -> str | None:
         """Return the UUID in the marker object; ``None`` when there is no marker."""
-        try:
-            with self.store.get(self.layout.marker) as reader:
-                return reader.read(MARKER_LIMIT_BYTES).decode("utf-8", "replace").strip()
-        except ObjectNotFound:
-            return None
+        from datalad_s3ext.repo.marker import read_marker
+
+        return read_marker(self.store, self.layout.prefix)
 
     def confirm(self, uuid: str) -> None:
         """Make sure that an answer "absent" from this store would be believable.
@@ -147,8 +143,7 @@ def open_place(
     """
     from datalad_s3ext.credentials.chain import find_identity
     from datalad_s3ext.store.base import PutOptions
-    from datalad_s3ext.store.retrying import Retrying, RetryPolicy
-    from datalad_s3ext.store.s3 import open_store
+    from datalad_s3ext.store.retrying import open_patient_store
 
     connection = connect(settings, choices)
     identity = find_identity(
@@ -157,7 +152,7 @@ def open_place(
         anonymous=anonymous or choices.anonymous or settings.signature == "anonymous",
         remembered=remembered,
     )
-    store = open_store(connection, identity, settings.bucket, max_connections=connections)
+    store = open_patient_store(connection, identity, settings.bucket, connections=connections)
     options = PutOptions(
         storage_class=settings.storageclass,
         metadata=settings.metadata,
@@ -166,7 +161,7 @@ def open_place(
         sse_kms_key_id=settings.sse_kms_key_id,
     )
     layout = Layout(settings.fileprefix)
-    return Place(Retrying(store, RetryPolicy()), connection, identity, layout, options)
+    return Place(store, connection, identity, layout, options)
 
 
 class Places:

@@ -118,17 +118,17 @@ class Conversation(Master):  # type: ignore[misc]
 
 
 class Session:
-    """Everything between the first and the last line of one process."""
+    """Everything between git-annex's first line and its last; VERSION has been said before."""
 
     def __init__(
         self,
         source: BinaryIO,
-        output: BinaryIO,
+        wire: Wire,
         make_remote: Callable[[Master], S3xRemote],
         stop: Callable[[], None],
     ) -> None:
         self._source = source
-        self._wire = Wire(output)
+        self._wire = wire
         self._make_remote = make_remote
         self._stop = stop
         self._extensions: list[str] = []
@@ -136,7 +136,6 @@ class Session:
 
     def run(self) -> None:
         """Talk until git-annex closes its end, then stop what is still under way."""
-        self._wire.send(VERSION)
         direct = self._conversation(DirectChannel(self._wire, self._source))
         try:
             while line := self._source.readline():

@@ -1,4 +1,4 @@
-"""The names git-annex gives to content, and what they say about its size.
+"""The names git-annex gives to objects, and what they say about the size of content.
 
 A key is ``BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE-CCHUNK]--NAME``. Source: git-annex's page
 "internals/key_format".
@@ -7,6 +7,9 @@ A key is ``BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE-CCHUNK]--NAME``. Source: git-ann
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+MARKER = "annex-uuid"
+"""The object, below a remote's prefix, that says which special remote the place belongs to."""
 
 
 @dataclass(frozen=True)

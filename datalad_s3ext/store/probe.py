@@ -19,7 +19,6 @@ from datalad_s3ext.errors import (
 from datalad_s3ext.store.base import ObjectStore
 
 PROBE_BYTES = 1024
-MARKER = "annex-uuid"  # the object that every annex remote in a bucket has
 
 _RANGE = (100, 300)  # some bytes in the middle: start, length
 _log = logging.getLogger(__name__)
@@ -38,13 +37,18 @@ class ProbeReport:
 
 
 def probe(
-    store: ObjectStore, *, prefix: str = "", may_create_bucket: bool, writable: bool = True
+    store: ObjectStore,
+    *,
+    prefix: str = "",
+    may_create_bucket: bool,
+    writable: bool = True,
+    known_name: str = "",
 ) -> ProbeReport:
     """Prove that `store` keeps and returns bytes, or raise the error that says why not.
 
     One object below `prefix` with an unlikely name is written, described, read back whole and in
     part, and deleted, also when something fails in between. With ``writable=False`` nothing is
-    written: the bucket is listed or, where that is denied, one object is looked for.
+    written: the bucket is listed or, where that is denied, the object `known_name` is looked for.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def probe(
         Something else answers at the endpoint.
     """
     created = ensure_bucket(store, may_create=may_create_bucket)
-    seconds = _write_and_read(store, prefix) if writable else _look(store, prefix)
+    seconds = _write_and_read(store, prefix) if writable else _look(store, prefix, known_name)
     return ProbeReport(created, readable=True, writable=writable, round_trip_s=seconds)
 
 
@@ -117,14 +121,16 @@ def _write_and_read(store: ObjectStore, prefix: str) -> float:
     return seconds
 
 
-def _look(store: ObjectStore, prefix: str) -> float:
+def _look(store: ObjectStore, prefix: str, known_name: str) -> float:
     began = time.monotonic()
     try:
         next(store.list(prefix), None)
     except AccessDenied:
+        if not known_name:
+            raise
         began = time.monotonic()
         with suppress(ObjectNotFound):  # a certain "no such object" is no refusal
-            store.head(prefix + MARKER)
+            store.head(known_name)
     return time.monotonic() - began
 
 

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from datalad_s3ext.errors import TransientError, Unreachable
 from datalad_s3ext.store.base import (
@@ -24,6 +24,10 @@ from datalad_s3ext.store.base import (
     RangeReader,
     Stored,
 )
+
+if TYPE_CHECKING:
+    from datalad_s3ext.credentials.model import Identity
+    from datalad_s3ext.providers.resolve import Connection
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -54,6 +58,21 @@ class RetryPolicy:
         """
         bound = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (failed - 1))
         return max(bound * draw, error.retry_after_s or 0.0)
+
+
+def open_patient_store(
+    connection: Connection, identity: Identity, bucket: str, *, connections: int = 16
+) -> ObjectStore:
+    """Return `bucket` as a store that tries again; this is what every command and remote uses.
+
+    Raises
+    ------
+    CredentialsError, ConfigError
+        When the keys or a setting are missing or malformed. Nothing has been sent yet.
+    """
+    from datalad_s3ext.store.s3 import open_store
+
+    return Retrying(open_store(connection, identity, bucket, max_connections=connections))
 
 
 class Retrying(ObjectStore):

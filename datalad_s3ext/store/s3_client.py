@@ -122,9 +122,7 @@ def _require_keys(session: botocore.session.Session, identity: Identity) -> None
         raise _no_keys(session, identity)
 
 
-def _no_such_profile(
-    session: botocore.session.Session, error: ProfileNotFound
-) -> CredentialsError:
+def _no_such_profile(session: botocore.session.Session, error: ProfileNotFound) -> CredentialsError:
     known = ", ".join(sorted(session.available_profiles)) or "none at all"
     return CredentialsError(
         f"there is no AWS profile {error.kwargs['profile']!r}",

@@ -135,9 +135,7 @@ def quotable(text: str) -> str:
     return clean if len(clean) <= QUOTE_LIMIT else clean[: QUOTE_LIMIT - 1] + "…"
 
 
-def _from_answer(
-    error: ClientError, what: str, place: Place, now: datetime
-) -> errors.S3xError:
+def _from_answer(error: ClientError, what: str, place: Place, now: datetime) -> errors.S3xError:
     answer: Mapping[str, Any] = error.response
     meta = answer.get("ResponseMetadata", {})
     headers = {str(k).lower(): str(v) for k, v in meta.get("HTTPHeaders", {}).items()}
@@ -168,9 +166,7 @@ def _is_web_page(headers: Mapping[str, str], error: ClientError) -> bool:
     return is_html and not error.operation_name.startswith("Head") and not is_spoken_by_s3(error)
 
 
-def _skew_to_blame(
-    code: str, status: int, headers: Mapping[str, str], now: datetime
-) -> float | None:
+def _skew_to_blame(code: str, status: int, headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the clock's error when it explains the refusal: said so, or a 403 without a text."""
     skew = clock_skew_s(headers, now)
     if code == "RequestTimeTooSkewed":
@@ -220,5 +216,3 @@ def _words_for(rule: Rule, place: Place, *, server: str, right_region: str = "")
 
 def _target(name: str, place: Place) -> str:
     return f"{name!r} in bucket {place.bucket!r}" if name else f"bucket {place.bucket!r}"
-
-

@@ -122,9 +122,7 @@ class S3Multipart(S3Core):
         after: dict[str, Any] = {}
         while True:
             with self._translated("list the unfinished uploads of"):
-                answer = self._client.list_multipart_uploads(
-                    Bucket=self.bucket, Prefix=prefix, **after
-                )
+                answer = self._client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix, **after)
             self._require(answer, "Bucket", _NO_UPLOAD)
             rows = [(row["Key"], row["UploadId"]) for row in answer.get("Uploads", [])]
             if not seen.isdisjoint(rows):

@@ -63,9 +63,7 @@ _ACCOUNT = Rule(
     "look into the provider's console",
 )
 _BUSY = Rule(errors.TransientError, "the service is busy or failed inside: {server}", "try again")
-_SLOW = Rule(
-    errors.TransientError, "the service asks for fewer requests", "wait, or use fewer jobs"
-)
+_SLOW = Rule(errors.TransientError, "the service asks for fewer requests", "wait, or use fewer jobs")
 _CUT = Rule(errors.TransientError, "the connection was too slow or broke: {server}", "try again")
 _TOO_LARGE = Rule(
     errors.ObjectTooLarge,

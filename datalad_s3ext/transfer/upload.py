@@ -174,12 +174,6 @@ class _PartedUpload:
                 self._name, self._upload_id, span.number, body, span.size_bytes, md5=digest
             )
             body.sent()
-        if self._limits.part_etag_is_md5 and receipt.etag != digest.hex():
-            raise IntegrityError(
-                f"part {span.number} of {self._name} arrived damaged (ETag {receipt.etag}, "
-                f"MD5 {digest.hex()})",
-                remedy="run the command again",
-            )
         return digest, receipt
 
     def _complete(self, digests: Sequence[bytes], receipts: Sequence[PartReceipt]) -> Stored:

@@ -207,3 +207,30 @@ def test_subdatasets_are_enabled_too(tmp_path: Path, keys: Endpoint, new_bucket:
         ("ok", ""),
         ("ok", "sub/"),
     ]
+
+
+@BOTH_TYPES
+def test_a_dry_run_says_where_and_does_nothing(
+    clone: AnnexRepo, keys: Endpoint, new_bucket: str, no_keys: None
+) -> None:
+    clone.annex("init", "-q")
+    before = state(clone)
+
+    (record,) = enable(clone, dry_run=True)
+
+    assert record["status"] == "ok", record
+    assert f"bucket {new_bucket}, prefix p/, at {keys.url}" in record["message"]
+    assert state(clone) == before
+
+
+@BOTH_TYPES
+def test_one_that_git_annex_does_not_trust_yet_is_finished(clone: AnnexRepo, remote_type: str) -> None:
+    """Git-annex's own enableremote leaves it unusable until `verifyremote`."""
+    local = {"s3x": (), "S3": ("-c", "annex.security.allowed-ip-addresses=all")}[remote_type]
+    clone.annex("init", "-q")
+    clone.annex("enableremote", *local, "s3")
+
+    (record,) = enable(clone)
+
+    assert record["status"] == "ok", record
+    clone.annex("get", "data")

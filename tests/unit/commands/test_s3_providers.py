@@ -115,10 +115,10 @@ def test_table_is_aligned() -> None:
     lines = table([plain(load_provider(name)) for name in ("aws", "ceph", "onyxia")])
 
     assert lines == [
-        "ID      NAME                                   KIND         REGION     ENDPOINT           CONFIDENCE",  # noqa: E501
-        "aws     Amazon S3                              cloud        us-east-1  (by region)        high",  # noqa: E501
-        "ceph    Ceph Object Gateway (RGW)              self-hosted  -          (give --endpoint)  high",  # noqa: E501
-        "onyxia  Onyxia datalab (SSP Cloud, Nubonyxia)  academic     -          $AWS_S3_ENDPOINT   medium",  # noqa: E501
+        "ID      NAME                                   KIND         REGION     ENDPOINT           CONFIDENCE",
+        "aws     Amazon S3                              cloud        us-east-1  (by region)        high",
+        "ceph    Ceph Object Gateway (RGW)              self-hosted  -          (give --endpoint)  high",
+        "onyxia  Onyxia datalab (SSP Cloud, Nubonyxia)  academic     -          $AWS_S3_ENDPOINT   medium",
     ]
 
 

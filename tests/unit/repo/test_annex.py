@@ -80,6 +80,32 @@ class TestRealGitAnnex:
         log = annex_repo.run("git", "show", "git-annex:remote.log").stdout
         assert "autoenable=true" in log
 
+    def test_what_came_in_with_a_clone_is_confirmed_before_use(
+        self, annex_repo: AnnexRepo, tmp_path: Path
+    ) -> None:
+        parameters = {"type": "directory", "directory": str(tmp_path), "encryption": "none"}
+        annex.init_remote(annex_repo.path, "dir", parameters)
+        clone = annex_repo.clone(tmp_path / "clone")
+        annex.enable_remote(clone.path, "dir", {"directory": str(tmp_path)})
+
+        if annex.unconfirmed(clone.path, "dir") is None:
+            pytest.skip("this git-annex asks for no confirmation")
+        annex.confirm(clone.path, "dir")
+
+        assert annex.unconfirmed(clone.path, "dir") is None
+        assert annex.unconfirmed(annex_repo.path, "dir") is None
+
+    def test_older_versions_ask_for_no_confirmation(
+        self, annex_repo: AnnexRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = tmp_path / "git-annex"
+        program.write_text('#!/bin/sh\necho "Invalid argument \\`$1\'" >&2; exit 1\n')
+        program.chmod(0o755)
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+            assert annex.unconfirmed(annex_repo.path, "dir") is None
+
     def test_a_refusal_carries_the_reason(self, annex_repo: AnnexRepo) -> None:
         with pytest.raises(AnnexError) as caught:
             annex.init_remote(annex_repo.path, "x", {"type": "S3", "foo": "1", "encryption": "none"})

@@ -96,4 +96,7 @@ def test_reading_where_listing_is_denied() -> None:
     store = NoList()
     store.put("p/annex-uuid", io.BytesIO(b"x"), 1)
 
-    assert probe(store, prefix="p/", may_create_bucket=False, writable=False).readable
+    report = probe(
+        store, prefix="p/", may_create_bucket=False, writable=False, known_name="p/annex-uuid"
+    )
+    assert report.readable

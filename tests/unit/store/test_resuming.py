@@ -41,9 +41,13 @@ class Fragile(MemoryStore):
         self.asked: list[tuple[int, int | None, str | None]] = []
         self.put("name", BytesIO(CONTENT), len(CONTENT))
 
-    def get(self, name: str, *, start: int = 0, length: int | None = None, if_match: str | None = None) -> Any:
+    def get(
+        self, name: str, *, start: int = 0, length: int | None = None, if_match: str | None = None
+    ) -> Any:
         self.asked.append((start, length, if_match))
-        return Breaking(super().get(name, start=start, length=length, if_match=if_match), self.bytes_each)
+        return Breaking(
+            super().get(name, start=start, length=length, if_match=if_match), self.bytes_each
+        )
 
 
 def retrying(store: MemoryStore, waits: list[float] | None = None) -> Retrying:

@@ -120,9 +120,7 @@ def test_connection_is_used_again(scripted: Scripted, store: S3Store) -> None:
     assert scripted.connections <= 1  # none when one was left from the test before
 
 
-def test_answer_left_unread_costs_only_its_own_connection(
-    scripted: Scripted, store: S3Store
-) -> None:
+def test_answer_left_unread_costs_only_its_own_connection(scripted: Scripted, store: S3Store) -> None:
     scripted.answer = lambda _: Reply(200, DATA, WHOLE)
 
     for _ in range(40):
@@ -230,9 +228,7 @@ def token(text: str) -> str:
     ],
 )
 @pytest.mark.parametrize("version", [1, 2])
-def test_endless_list(
-    endless: Callable[[Request], Reply], version: int, scripted: Scripted
-) -> None:
+def test_endless_list(endless: Callable[[Request], Reply], version: int, scripted: Scripted) -> None:
     store = store_on(scripted.url, list_version=version)
     scripted.answer = endless
 
@@ -286,9 +282,7 @@ def test_bucket_of_ones_own_exists(scripted: Scripted, store: S3Store) -> None:
 
 
 def test_bucket_of_someone_else(scripted: Scripted, store: S3Store) -> None:
-    bucket_with(
-        scripted, xml_error(409, "BucketAlreadyExists"), Reply(403, headers=REQUEST_ID)
-    )
+    bucket_with(scripted, xml_error(409, "BucketAlreadyExists"), Reply(403, headers=REQUEST_ID))
 
     with pytest.raises(errors.ConfigError, match="taken by someone else"):
         store.create_bucket()

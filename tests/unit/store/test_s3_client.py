@@ -77,9 +77,7 @@ def test_endpoint_variable_does_not_redirect_amazon(monkeypatch: pytest.MonkeyPa
     assert client_for(KEYS, None).meta.endpoint_url.endswith("amazonaws.com")
 
 
-def test_missing_profile_names_the_others(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_missing_profile_names_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_config(monkeypatch, tmp_path, "[profile lab]\nregion=x\n[profile home]\nregion=x\n")
 
     for identity in (Profile("nope"), SdkChain()):

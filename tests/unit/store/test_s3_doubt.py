@@ -78,9 +78,7 @@ def test_web_server_with_a_page_that_is_no_xml(
 
 
 def test_absent_needs_a_word_of_s3(scripted: Scripted, store: S3Store) -> None:
-    scripted.answer = lambda r: (
-        Reply(404) if r.method == "HEAD" else xml_error(404, "NoSuchKey")
-    )
+    scripted.answer = lambda r: Reply(404) if r.method == "HEAD" else xml_error(404, "NoSuchKey")
 
     for _ in range(3):
         with pytest.raises(errors.ObjectNotFound):
@@ -124,8 +122,8 @@ def test_another_server_is_not_believed_for_the_first_ones_sake(
     scripted: Scripted, store: S3Store
 ) -> None:
     def s3(request: Request) -> Reply:
-        return Reply(404, headers=REQUEST_ID) if request.method == "HEAD" else xml_error(
-            404, "NoSuchKey"
+        return (
+            Reply(404, headers=REQUEST_ID) if request.method == "HEAD" else xml_error(404, "NoSuchKey")
         )
 
     scripted.answer = s3
@@ -136,9 +134,7 @@ def test_another_server_is_not_believed_for_the_first_ones_sake(
         store.head("a")
 
 
-def test_answers_without_a_request_id_cost_one_question(
-    scripted: Scripted, store: S3Store
-) -> None:
+def test_answers_without_a_request_id_cost_one_question(scripted: Scripted, store: S3Store) -> None:
     scripted.answer = lambda r: (
         Reply(200, b"x", {"ETag": '"e"'}) if r.method == "HEAD" else empty_list()
     )

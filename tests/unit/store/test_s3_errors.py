@@ -170,9 +170,7 @@ def test_retry_after_in_seconds_and_as_a_date() -> None:
 
 
 def test_wrong_clock_is_measured() -> None:
-    error = refused(
-        403, "RequestTimeTooSkewed", headers={"date": "Sun, 22 Nov 2026 11:00:00 GMT"}
-    )
+    error = refused(403, "RequestTimeTooSkewed", headers={"date": "Sun, 22 Nov 2026 11:00:00 GMT"})
 
     assert "is 60 minutes ahead of the server's" in str(error)
     assert "set the clock of this computer" in str(error)

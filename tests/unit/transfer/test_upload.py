@@ -118,23 +118,6 @@ def test_an_object_that_is_not_there_after_completion_is_found_out(tmp_path: Pat
         upload(Lying(), write(tmp_path, 10 * PART), pool)
 
 
-def test_a_damaged_part_is_found_by_its_etag(tmp_path: Path, pool: Pool) -> None:
-    class Damaging(MemoryStore):
-        def upload_part(
-            self, name: str, upload_id: str, number: int, *args: Any, **kw: Any
-        ) -> PartReceipt:
-            receipt = super().upload_part(name, upload_id, number, *args, **kw)
-            return PartReceipt(number, receipt.size_bytes, "0" * 32) if number == 2 else receipt
-
-    store = Damaging()
-
-    with pytest.raises(IntegrityError, match="part 2"):
-        upload(store, write(tmp_path, 3 * PART), pool)
-
-    assert list(store.list()) == []
-    assert list(store.list_uploads()) == []
-
-
 def test_a_wrongly_assembled_object_is_deleted(tmp_path: Path, pool: Pool) -> None:
     class Mixing(MemoryStore):
         def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:

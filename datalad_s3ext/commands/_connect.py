@@ -1,0 +1,108 @@
+"""From the recorded parameters of a remote to the service that keeps its content."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from datalad_s3ext.credentials.model import Anonymous
+from datalad_s3ext.errors import ConfigError, S3xError
+from datalad_s3ext.providers.load import load_provider
+from datalad_s3ext.providers.resolve import Connection, resolve
+from datalad_s3ext.providers.schema import Provider
+from datalad_s3ext.remote.settings import read_settings
+from datalad_s3ext.repo import remotes
+from datalad_s3ext.repo.marker import read_marker
+from datalad_s3ext.repo.remotes import SpecialRemote
+
+ALLOWED_ADDRESSES = "annex.security.allowed-ip-addresses"
+_ANY_PROVIDER = "other"
+_AMAZON = "aws"
+
+
+def recorded_connection(remote: SpecialRemote, *, dataset: Path) -> Connection:
+    """Return how to reach the bucket of `remote`, by its own parameters.
+
+    They are somebody else's text: the signature is not taken from them.
+
+    Raises
+    ------
+    ConfigError
+        When they make no sense, or do not say where.
+    """
+    parameters = _as_ours(remote)
+    settings = read_settings(lambda name: parameters.get(name, ""))
+    return resolve(
+        _provider(settings.provider, settings.endpoint, dataset),
+        endpoint=settings.endpoint,
+        region=settings.region,
+        addressing=settings.requeststyle,
+    )
+
+
+def anonymous_can_read(connection: Connection, bucket: str, prefix: str, uuid: str) -> bool:
+    """Tell whether it is proven that everybody can read the objects below `prefix`."""
+    from datalad_s3ext.store.retrying import open_patient_store
+
+    store = open_patient_store(connection, Anonymous(), bucket)
+    try:
+        return read_marker(store, prefix) == uuid
+    except S3xError:
+        return False  # not proven: nothing more is claimed
+    finally:
+        store.close()
+
+
+def is_loopback(endpoint_url: str | None) -> bool:
+    """Tell whether `endpoint_url` is on this machine."""
+    host = urlsplit(endpoint_url or "").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def builtin_address_config(repo: Path, endpoint_url: str | None) -> dict[str, str]:
+    """Return the git configuration without which built-in ``type=S3`` refuses this machine.
+
+    git-annex's own HTTP client does not connect to loopback addresses by default. Only the address
+    and port of `endpoint_url` are added to what is allowed already; nothing for other endpoints.
+    """
+    allowed = (remotes.get_local(repo, ALLOWED_ADDRESSES) or "").split()
+    if not is_loopback(endpoint_url) or "all" in allowed:
+        return {}
+    parts = urlsplit(endpoint_url or "")
+    hosts = ["127.0.0.1", "::1"] if parts.hostname == "localhost" else [parts.hostname or ""]
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    missing = [one for host in hosts if (one := f"[{host}]:{port}") not in allowed]
+    return {ALLOWED_ADDRESSES: " ".join([*allowed, *missing])} if missing else {}
+
+
+def _provider(provider_id: str, endpoint: str | None, dataset: Path) -> Provider:
+    """Return the preset; with an endpoint recorded, one that is unknown here does not matter."""
+    try:
+        return load_provider(provider_id, dataset=dataset)
+    except ConfigError:
+        if endpoint is None:
+            raise
+        return load_provider(_ANY_PROVIDER, dataset=dataset)
+
+
+def _as_ours(remote: SpecialRemote) -> Mapping[str, str]:
+    """Return the parameters of `remote`; those of built-in S3 with its defaults made explicit."""
+    if remote.is_ours:
+        return remote.parameters
+    given = dict(remote.parameters)
+    if given.get("requeststyle") not in {"path", "virtual"}:
+        given.pop("requeststyle", None)
+    if remotes.service_host(given) == remotes.AMAZON:
+        where = {"bucket", "datacenter", "region"}
+        kept = {name: value for name, value in given.items() if name in where}
+        return {**kept, "provider": _AMAZON}
+    secure = given.get("protocol") == "https" or given.get("port") == "443"
+    given.pop("datacenter", None)
+    return {**given, "protocol": "https" if secure else "http"}

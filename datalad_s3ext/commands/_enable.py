@@ -1,0 +1,160 @@
+"""Enabling the S3 remotes that a clone knows: reach the bucket, see that it is the right one, enable.
+
+Everything recorded about a remote came in with the clone. What decides is the marker object: it must
+hold the remote's own UUID. That the person runs this command is what git-annex wants confirmed with
+`verifyremote`; so every answer names the place, and a dry run names it before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datalad_s3ext.commands import _access, _connect
+from datalad_s3ext.commands._access import Access, Choice
+from datalad_s3ext.commands._datasets import bring_up_to_date, enable
+from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
+from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
+from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.repo import annex, remotes
+from datalad_s3ext.repo.marker import check_marker
+from datalad_s3ext.repo.remotes import SpecialRemote
+
+
+@dataclass(frozen=True)
+class Enabled:
+    """What came of one remote."""
+
+    status: Literal["ok", "notneeded", "impossible", "error"]
+    message: str
+    remote: SpecialRemote | None = None
+    credential_source: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class Enabler:
+    """One call of the command, for all data sets of a recursion."""
+
+    choice: Choice
+    name: str | None = None
+    dry_run: bool = False
+
+    def run(self, path: Path) -> Iterator[Enabled]:
+        """Enable in the data set at `path` what was asked for, or all that can be enabled.
+
+        One that cannot be enabled does not keep the others from it.
+        """
+        bring_up_to_date(path)
+        known = remotes.s3_remotes(path)
+        chosen = [remote for remote in known if self._is_meant(remote)]
+        if not chosen:
+            yield self._nothing_to_do(known)
+        for remote in chosen:
+            yield self._one(path, remote)
+
+    def _is_meant(self, remote: SpecialRemote) -> bool:
+        return self.name in {None, remote.name, remote.enabled_as, remote.id}
+
+    def _nothing_to_do(self, known: list[SpecialRemote]) -> Enabled:
+        if self.name is None:
+            return Enabled("notneeded", "no special remote on S3 is known here")
+        names = ", ".join(remote.name for remote in known) or "none"
+        return Enabled(
+            "impossible", f"no special remote {self.name!r} on S3 is known here; known: {names}"
+        )
+
+    def _one(self, path: Path, remote: SpecialRemote) -> Enabled:
+        if self._is_done(path, remote):
+            return Enabled("notneeded", f"{remote.enabled_as!r} is enabled already", remote)
+        try:
+            return self._enable(path, remote)
+        except S3xError as exc:
+            text = f"{remote.name!r} was not enabled: {exc}"
+            return Enabled("error" if self.name else "impossible", text, remote)
+
+    def _is_done(self, path: Path, remote: SpecialRemote) -> bool:
+        if remote.enabled_as is None or self.choice.is_made:
+            return False
+        return annex.unconfirmed(path, remote.enabled_as) is None
+
+    def _enable(self, path: Path, remote: SpecialRemote) -> Enabled:
+        name = remote.enabled_as or remote.name
+        if not remote.enabled_as and name in remotes.git_remote_names(path):
+            raise ConfigError(
+                f"there is a sibling {name!r} already, and it is not this special remote",
+                remedy="rename it: git remote rename OLD NEW",
+            )
+        connection = _connect.recorded_connection(remote, dataset=path)
+        if self.dry_run:
+            return Enabled(
+                "ok", f"dry run; would enable {name!r}: {_where(remote, connection)}", remote,
+                endpoint=connection.endpoint_url,
+            )  # fmt: skip
+        access = Access(connection.provider, self.choice)
+        identity = self._working_identity(remote, connection, access)
+        _hand_over(path, remote, name, connection, identity)
+        access.keep()
+        text = _success(name, _where(remote, connection), identity)
+        return Enabled("ok", text, remote, identity.source, connection.endpoint_url)
+
+    def _working_identity(
+        self, remote: SpecialRemote, connection: Connection, access: Access
+    ) -> Identity:
+        """Return an identity with which the bucket can be read.
+
+        Without a choice, keys that are found come first; when they are of no use here, nobody's.
+        """
+        try:
+            identity = access.identity()
+            _check_reading(remote, connection, identity)
+        except (CredentialsError, AccessDenied) as refused:
+            if self.choice.is_made:
+                raise
+            try:
+                _check_reading(remote, connection, Anonymous())
+            except S3xError:
+                raise refused from None
+            identity = Anonymous()
+        return identity if remote.is_ours else _access.builtin_keys(identity)
+
+
+def _check_reading(remote: SpecialRemote, connection: Connection, identity: Identity) -> None:
+    from datalad_s3ext.store.probe import probe
+    from datalad_s3ext.store.retrying import open_patient_store
+
+    with closing(open_patient_store(connection, identity, remote.bucket)) as store:
+        if remote.has_marker:
+            check_marker(store, remote.prefix, remote.uuid)
+        else:
+            probe(store, prefix=remote.prefix, may_create_bucket=False, writable=False)
+
+
+def _hand_over(
+    path: Path, remote: SpecialRemote, name: str, connection: Connection, identity: Identity
+) -> None:
+    """Have git-annex enable `remote`, and note what belongs to this clone only."""
+    builtin = not remote.is_ours
+    local = _connect.builtin_address_config(path, connection.endpoint_url) if builtin else {}
+    masks = _access.masking_config(path, name, identity)
+    env = _access.environment(identity)
+    enable(path, remote, remotes.special_remotes(path), {}, env, {**local, **masks})
+    for setting, value in local.items():
+        remotes.set_local(path, setting, value)
+    _access.record_choice(path, name, identity)
+
+
+def _where(remote: SpecialRemote, connection: Connection) -> str:
+    prefix = f", prefix {remote.prefix}," if remote.prefix else ""
+    service = connection.endpoint_url or connection.provider.name
+    return f"bucket {remote.bucket}{prefix} at {service}"
+
+
+def _success(name: str, where: str, identity: Identity) -> str:
+    text = f"{name!r} enabled: {where} with {identity.source}"
+    if isinstance(identity, Keys) and identity.session_token:
+        text += "; these keys are temporary and are not kept: have them in the environment"
+    return f"{text}; next: datalad get FILE"

@@ -1,0 +1,37 @@
+"""Parameters that several commands share; names follow DataLad's."""
+
+from __future__ import annotations
+
+from datalad.distribution.dataset import EnsureDataset
+from datalad.interface.common_opts import recursion_flag, recursion_limit
+from datalad.support.constraints import EnsureNone
+from datalad.support.param import Parameter
+
+__all__ = ["ANONYMOUS", "CREDENTIAL", "DATASET", "PROFILE", "recursion_flag", "recursion_limit"]
+
+DATASET = Parameter(
+    args=("-d", "--dataset"),
+    metavar="DATASET",
+    doc="""dataset to work on; by default the one of the current directory""",
+    constraints=EnsureDataset() | EnsureNone(),
+)
+
+PROFILE = Parameter(
+    args=("--profile",),
+    metavar="PROFILE",
+    doc="""profile of the AWS configuration (~/.aws/config) to take the keys from: static keys,
+    SSO, role or process. Its name is kept in the local git configuration only""",
+)
+
+CREDENTIAL = Parameter(
+    args=("--credential",),
+    metavar="NAME",
+    doc="""credential in DataLad's store to take the keys from. What is missing is asked for, and
+    stored under this name when everything worked""",
+)
+
+ANONYMOUS = Parameter(
+    args=("--anonymous",),
+    action="store_true",
+    doc="""send no credentials at all""",
+)

@@ -1,0 +1,28 @@
+"""Result records: the stable answer of our commands to programs and people."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from datalad.interface.results import get_status_dict
+
+lgr = logging.getLogger("datalad.s3ext")
+
+
+def sibling_record(
+    action: str, path: Path, status: str, message: str, **details: object
+) -> dict[str, Any]:
+    """Return a record about a sibling of the dataset at `path`; absent details are left out."""
+    known = {name: value for name, value in details.items() if value is not None}
+    record: dict[str, Any] = get_status_dict(
+        action=action,
+        path=str(path.absolute()),
+        type="sibling",
+        status=status,
+        message=message,
+        logger=lgr,
+        **known,
+    )
+    return record

@@ -1,0 +1,120 @@
+"""``datalad s3-enable``: make use of the buckets that a clone knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datalad.distribution.dataset import datasetmethod
+from datalad.interface.base import Interface, build_doc, eval_results
+from datalad.interface.utils import generic_result_renderer
+from datalad.support.param import Parameter
+
+from datalad_s3ext.commands import _options
+from datalad_s3ext.commands._access import Choice
+from datalad_s3ext.commands._datasets import datasets
+from datalad_s3ext.commands._enable import Enabled, Enabler
+from datalad_s3ext.commands._records import sibling_record
+from datalad_s3ext.commands._settings import type_label
+from datalad_s3ext.errors import S3xError
+
+ACTION = "s3_enable"
+
+
+@build_doc
+class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
+    """Enable the S3 siblings that a clone knows.
+
+    A fresh clone knows the special remotes of the dataset, but does not use them yet. This command
+    reaches each of them on S3 (those of this package and git-annex's own type=S3), makes sure that
+    the bucket is the one the dataset means, and enables it. Without keys, anonymous reading is
+    tried.
+
+    Where the content lies was decided by others, and enabling a sibling is your word that this is
+    fine. To see the places first, use --dry-run.
+
+    With --profile, --credential or --anonymous, a sibling that is enabled already gets these
+    credentials from now on.
+    """
+
+    result_renderer = "tailored"
+
+    _params_: ClassVar[dict[str, Parameter]] = {
+        "name": Parameter(
+            args=("-s", "--name"),
+            metavar="NAME",
+            doc="""sibling to enable; by default all on S3 that can be enabled""",
+        ),
+        "profile": _options.PROFILE,
+        "credential": _options.CREDENTIAL,
+        "anonymous": _options.ANONYMOUS,
+        "dry_run": Parameter(
+            args=("--dry-run",),
+            action="store_true",
+            doc="""say which siblings would be enabled and where they are; contact nothing""",
+        ),
+        "dataset": _options.DATASET,
+        "recursive": _options.recursion_flag,
+        "recursion_limit": _options.recursion_limit,
+    }
+
+    _examples_: ClassVar[list[dict[str, str]]] = [
+        {
+            "text": "Enable what can be enabled, in the dataset and its subdatasets",
+            "code_py": "s3_enable(recursive=True)",
+            "code_cmd": "datalad s3-enable -r",
+        },
+        {
+            "text": "Enable one sibling with the keys of a profile",
+            "code_py": "s3_enable(name='mdx', profile='lab')",
+            "code_cmd": "datalad s3-enable -s mdx --profile lab",
+        },
+    ]
+
+    @staticmethod
+    @datasetmethod(name="s3_enable")  # type: ignore[untyped-decorator]
+    @eval_results  # type: ignore[untyped-decorator]
+    def __call__(
+        *,
+        name: str | None = None,
+        profile: str | None = None,
+        credential: str | None = None,
+        anonymous: bool = False,
+        dry_run: bool = False,
+        dataset: object = None,
+        recursive: bool = False,
+        recursion_limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Enable, data set by data set."""
+        for path, _ in datasets(
+            dataset, recursive=recursive, recursion_limit=recursion_limit, purpose="enable S3"
+        ):
+            try:
+                enabler = Enabler(Choice(profile, credential, anonymous), name, dry_run)
+                for enabled in enabler.run(path):
+                    yield _record(path, enabled)
+            except S3xError as exc:
+                yield sibling_record(ACTION, path, "error", str(exc), name=name)
+
+    @staticmethod
+    def custom_result_renderer(res: dict[str, Any], **_: Any) -> None:
+        """Tell a person what happened."""
+        from datalad.ui import ui
+
+        if res["action"] == ACTION and res["status"] in {"ok", "notneeded"}:
+            ui.message(f"{res['path']}: {res['message']}")
+        else:
+            generic_result_renderer(res)
+
+
+def _record(path: Path, enabled: Enabled) -> dict[str, Any]:
+    remote = enabled.remote
+    if remote is None:
+        return sibling_record(ACTION, path, enabled.status, enabled.message)
+    return sibling_record(
+        ACTION, path, enabled.status, enabled.message,
+        name=remote.enabled_as or remote.name, uuid=remote.uuid, remote_type=type_label(remote),
+        provider=remote.parameters.get("provider"), bucket=remote.bucket, prefix=remote.prefix,
+        endpoint=enabled.endpoint, credential_source=enabled.credential_source,
+    )  # fmt: skip

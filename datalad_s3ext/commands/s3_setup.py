@@ -1,0 +1,295 @@
+"""``datalad s3-setup``: connect a data set to a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from datalad.distribution.dataset import datasetmethod
+from datalad.interface.base import Interface, build_doc, eval_results
+from datalad.interface.utils import generic_result_renderer
+from datalad.support.param import Parameter
+
+from datalad_s3ext.commands import _options
+from datalad_s3ext.commands._access import Access, Choice
+from datalad_s3ext.commands._datasets import datasets
+from datalad_s3ext.commands._records import sibling_record
+from datalad_s3ext.commands._settings import RemoteType, Wish, split_settings
+from datalad_s3ext.commands._setup import Autoenable, Existing, Outcome, Setup, next_step
+from datalad_s3ext.errors import S3xError
+from datalad_s3ext.providers.load import load_provider
+from datalad_s3ext.providers.resolve import resolve
+from datalad_s3ext.providers.schema import Addressing, Signature
+
+ACTION = "s3_setup"
+
+
+@build_doc
+class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
+    """Connect a dataset to a bucket of an S3-compatible service.
+
+    PROVIDER is a preset that knows the service: endpoint, regions, the form of its requests. All
+    presets are listed by `datalad s3-providers`; the one named "other" takes any endpoint.
+
+    Before anything is recorded, a test object is written, read back, compared and deleted. A
+    bucket that does not exist is created. Then the bucket becomes a sibling that takes file
+    content: `datalad push --to NAME` fills it, `datalad get` reads from it.
+
+    Running the same command again changes nothing. Keys are never written to the dataset: they are
+    kept by git-annex in .git, mode 0600, unless they are temporary or come from a profile.
+    """
+
+    result_renderer = "tailored"
+
+    _params_: ClassVar[dict[str, Parameter]] = {
+        "provider": Parameter(
+            args=("provider",),
+            metavar="PROVIDER",
+            doc="""id of a preset: aws, mdx, minio, wasabi, ..., or other""",
+        ),
+        "settings": Parameter(
+            args=("settings",),
+            metavar="KEY=VALUE",
+            nargs="*",
+            doc="""settings of the remote (storageclass=STANDARD_IA), or values that the preset's
+            endpoint needs (account_id=...).
+            [CMD: They stand right after PROVIDER; elsewhere, use --set CMD][PY: A list, or a dict
+            of names and values PY]""",
+        ),
+        "more_settings": Parameter(
+            args=("--set",),
+            dest="more_settings",
+            metavar="KEY=VALUE",
+            action="append",
+            doc="""a KEY=VALUE, in any place. [CMD: This option can be given several times CMD][PY:
+            Can be a list PY]""",
+        ),
+        "bucket": Parameter(
+            args=("--bucket",),
+            metavar="BUCKET",
+            required=True,
+            doc="""name of the bucket""",
+        ),
+        "name": Parameter(
+            args=("-s", "--name"),
+            metavar="NAME",
+            doc="""name of the sibling; by default the PROVIDER""",
+        ),
+        "prefix": Parameter(
+            args=("--prefix",),
+            metavar="PREFIX",
+            doc="""folder in the bucket for this dataset, so that several share a bucket. With
+            recursion, each subdataset's path is added to it""",
+        ),
+        "endpoint": Parameter(
+            args=("--endpoint",),
+            metavar="URL",
+            doc="""URL of the service, when the preset does not know it""",
+        ),
+        "region": Parameter(
+            args=("--region",),
+            metavar="REGION",
+            doc="""region of the bucket; by default that of the preset""",
+        ),
+        "profile": _options.PROFILE,
+        "credential": _options.CREDENTIAL,
+        "anonymous": _options.ANONYMOUS,
+        "remote_type": Parameter(
+            args=("--remote-type",),
+            choices=("s3x", "S3"),
+            doc="""s3x: the fast remote of this package. S3: the one built into git-annex, for
+            clones that do not have this package; it stores under the same names""",
+        ),
+        "encryption": Parameter(
+            args=("--encryption",),
+            metavar="MODE",
+            doc="""git-annex's encryption: none (default), shared, hybrid, pubkey, sharedpubkey""",
+        ),
+        "chunk": Parameter(
+            args=("--chunk",),
+            metavar="SIZE",
+            doc="""store files in pieces of this size (50MiB); by default whole""",
+        ),
+        "existing": Parameter(
+            args=("--existing",),
+            choices=("skip", "error", "reconfigure"),
+            doc="""what to do when the sibling exists with other settings""",
+        ),
+        "autoenable": Parameter(
+            args=("--autoenable",),
+            choices=("auto", "yes", "no"),
+            doc="""whether clones enable the sibling by themselves. auto: when it is proven that
+            everybody can read the bucket""",
+        ),
+        "dry_run": Parameter(
+            args=("--dry-run",),
+            action="store_true",
+            doc="""say what would be done; contact nothing, change nothing""",
+        ),
+        "dataset": _options.DATASET,
+        "recursive": _options.recursion_flag,
+        "recursion_limit": _options.recursion_limit,
+    }
+
+    _examples_: ClassVar[list[dict[str, str]]] = [
+        {
+            "text": "Connect to the academic cloud mdx, keys from a profile",
+            "code_py": "s3_setup('mdx', bucket='brain-scans', profile='lab')",
+            "code_cmd": "datalad s3-setup mdx --bucket brain-scans --profile lab",
+        },
+        {
+            "text": "Share a bucket of any service between several datasets",
+            "code_py": "s3_setup('other', bucket='lab', endpoint='https://s3.example.org', "
+            "prefix='study-1')",
+            "code_cmd": "datalad s3-setup other --bucket lab --endpoint https://s3.example.org "
+            "--prefix study-1",
+        },
+        {
+            "text": "See what would be done",
+            "code_py": "s3_setup('aws', bucket='lab', region='eu-west-1', dry_run=True)",
+            "code_cmd": "datalad s3-setup aws --bucket lab --region eu-west-1 --dry-run",
+        },
+    ]
+
+    @staticmethod
+    @datasetmethod(name="s3_setup")  # type: ignore[untyped-decorator]
+    @eval_results  # type: ignore[untyped-decorator]
+    def __call__(
+        provider: str,
+        settings: Mapping[str, str] | Sequence[str] | None = None,
+        *,
+        bucket: str | None = None,
+        more_settings: Sequence[str] | None = None,
+        name: str | None = None,
+        prefix: str | None = None,
+        endpoint: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        credential: str | None = None,
+        anonymous: bool = False,
+        remote_type: str = "s3x",
+        encryption: str | None = None,
+        chunk: str | None = None,
+        existing: str = "error",
+        autoenable: str = "auto",
+        dry_run: bool = False,
+        dataset: object = None,
+        recursive: bool = False,
+        recursion_limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Set up, data set by data set."""
+        if not bucket:
+            raise ValueError("no bucket is given; name one with --bucket")
+        pairs = settings if isinstance(settings, Mapping) else [*(settings or ())]
+        asked = {
+            "provider": provider, "bucket": bucket, "name": name or provider, "prefix": prefix,
+            "endpoint": endpoint, "region": region, "remote_type": remote_type,
+            "encryption": encryption, "chunk": chunk, "settings": pairs,
+            "more_settings": more_settings or (),
+        }  # fmt: skip
+        found = datasets(
+            dataset, recursive=recursive, recursion_limit=recursion_limit, purpose="set up S3"
+        )
+        setup: Setup | None = None
+        for path, below in found:
+            try:
+                setup = setup or Setup(
+                    wish := wish_of(path, asked),
+                    Access(wish.provider, Choice(profile, credential, anonymous)),
+                    cast(Existing, existing),
+                    cast(Autoenable, autoenable),
+                    dry_run,
+                )
+                yield _record(path, setup, setup.run(path, below))
+            except S3xError as exc:
+                yield sibling_record(ACTION, path, "error", str(exc), name=asked["name"], bucket=bucket)
+                if setup is None:
+                    return  # what was asked is wrong for every dataset
+
+    @staticmethod
+    def custom_result_renderer(res: dict[str, Any], **_: Any) -> None:
+        """Tell a person what happened."""
+        from datalad.ui import ui
+
+        if res["action"] != ACTION or res["status"] not in {"ok", "notneeded"}:
+            generic_result_renderer(res)
+            return
+        if res["status"] == "notneeded":  # about which DataLad's own renderer is silent
+            ui.message(f"{res['path']}: {res['message']}")
+            return
+        title = f"{res['name']}: {'dry run' if res.get('planned') else 'ready'} ({res['path']})"
+        lines = [f"  {label:<9} {text}" for label, text in _lines(res) if text]
+        ui.message("\n".join([title, *lines]))
+
+
+def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
+    """Return what is `asked`, resolved and checked; nothing is contacted.
+
+    Raises
+    ------
+    ConfigError
+        When a preset, setting or endpoint is unknown or makes no sense.
+    """
+    provider = load_provider(asked["provider"], dataset=path)
+    remote_type = cast(RemoteType, asked["remote_type"])
+    settings, variables = split_settings(asked["settings"], provider, remote_type)
+    for part, more in zip((settings, variables), split_settings(
+        asked["more_settings"], provider, remote_type
+    ), strict=True):  # fmt: skip
+        part.update(more)
+    connection = resolve(
+        provider,
+        endpoint=asked["endpoint"],
+        region=asked["region"],
+        variables=variables,
+        addressing=_chosen_addressing(settings),
+        signature=_chosen_signature(settings),
+    )
+    return Wish(
+        name=asked["name"], provider=provider, connection=connection, bucket=asked["bucket"],
+        prefix=asked["prefix"] or "", remote_type=remote_type,
+        record_endpoint=bool(asked["endpoint"]) or not provider.endpoint.local_server,
+        encryption=asked["encryption"], chunk=asked["chunk"], settings=settings,
+    )  # fmt: skip
+
+
+def _chosen_addressing(settings: Mapping[str, str]) -> Addressing | None:
+    style = settings.get("requeststyle")
+    return cast(Addressing, style) if style in {"path", "virtual"} else None
+
+
+def _chosen_signature(settings: Mapping[str, str]) -> Signature | None:
+    version = settings.get("signature")
+    return cast(Signature, version) if version in {"v2", "v4"} else None
+
+
+def _record(path: Path, setup: Setup, outcome: Outcome) -> dict[str, Any]:
+    wish = setup.wish
+    return sibling_record(
+        ACTION, path, outcome.status, outcome.message,
+        name=wish.name, provider=wish.provider.id, bucket=wish.bucket, prefix=outcome.prefix,
+        endpoint=wish.connection.endpoint_url, region=wish.connection.region, uuid=outcome.uuid,
+        remote_type=wish.remote_type, credential_source=outcome.credential_source,
+        bucket_created=outcome.bucket_created if outcome.probed else None,
+        autoenable=outcome.autoenable, planned=list(outcome.planned) or None,
+        writable=wish.writable,
+    )  # fmt: skip
+
+
+def _lines(res: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (label, text) for the person who reads `res`."""
+    if res.get("planned"):
+        yield from ((f"step {number}", text) for number, text in enumerate(res["planned"], start=1))
+        return
+    yield "bucket", res["bucket"] + (" (created)" if res.get("bucket_created") else "")
+    yield "prefix", res.get("prefix", "")
+    yield "service", res.get("endpoint") or res["provider"]
+    yield "keys", res.get("credential_source") or ""
+    checked = "a test object was written, read back, compared and deleted"
+    yield "checked", checked if res["writable"] else "the bucket can be read"
+    if res.get("autoenable") is not None:
+        yield "clones", "enable it by themselves" if res["autoenable"] else "run datalad s3-enable"
+    changed = str(res["message"]).partition("; changed ")[2].partition("; ")[0]
+    yield "changed", changed
+    yield "next", next_step(res["name"], writable=res["writable"])

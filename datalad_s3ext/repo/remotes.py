@@ -1,0 +1,291 @@
+"""Special remotes: what the git-annex branch says of them, and which of them this clone uses.
+
+``remote.log`` of the git-annex branch is somebody else's text in a clone: parameters read here are
+data, never options that weaken security. What a person chose on this machine stands in git's local
+configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import git
+
+from datalad_s3ext.credentials.model import Keys
+from datalad_s3ext.errors import ConfigError, LocalError, one_line
+
+EXTERNAL_TYPE = "s3x"
+PROFILE_CONFIG = "s3x-profile"
+ANONYMOUS_CONFIG = "s3x-anonymous"
+SIGNATURE_CONFIG = "s3x-signature"
+"""Name of the object, below the prefix, that says whose bucket this is."""
+
+_ESCAPE = re.compile(r"&(\d+);")
+_DEAD = "X"
+AMAZON = "amazonaws.com"
+
+
+@dataclass(frozen=True)
+class SpecialRemote:
+    """A special remote of the git-annex branch."""
+
+    uuid: str
+    """Of the content; shared by remotes that reach the same content in several ways."""
+    name: str
+    type: str
+    externaltype: str | None
+    parameters: Mapping[str, str]
+    enabled_as: str | None = None
+    """Name of the git remote through which this clone uses it, if any."""
+    config_uuid: str | None = None
+    """Set for a remote made with ``--sameas``: the id of its own configuration."""
+
+    @property
+    def id(self) -> str:
+        """Return the UUID under which the configuration is recorded."""
+        return self.config_uuid or self.uuid
+
+    @property
+    def is_s3(self) -> bool:
+        """Tell whether it keeps content in an S3 bucket: built-in ``type=S3``, or ours."""
+        return self.type == "S3" or self.is_ours
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether git-annex-remote-s3x serves it."""
+        return self.type == "external" and self.externaltype == EXTERNAL_TYPE
+
+    @property
+    def bucket(self) -> str:
+        """Return the bucket's name."""
+        return self.parameters.get("bucket", "").lower()
+
+    @property
+    def prefix(self) -> str:
+        """Return what every object name begins with."""
+        return self.parameters.get("fileprefix", "")
+
+    @property
+    def has_marker(self) -> bool:
+        """Tell whether the bucket holds the marker object: not for trees of exported files."""
+        trees = (self.parameters.get(name, "no") for name in ("exporttree", "importtree"))
+        return all(value not in {"yes", "true"} for value in trees)
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Return (host, bucket, prefix); equal for remotes that would share objects."""
+        return (service_host(self.parameters), self.bucket, self.prefix)
+
+
+def service_host(parameters: Mapping[str, str]) -> str:
+    """Return ``host:port`` of the service in `parameters`, or what stands for it."""
+    endpoint = parameters.get("endpoint", "")
+    host = endpoint.split("://")[-1].rstrip("/") or parameters.get("host", "")
+    if not host and "provider" in parameters:
+        host = f"provider {parameters['provider']}"
+    if not endpoint and parameters.get("port") not in {None, "", "80", "443"}:
+        host += f":{parameters['port']}"
+    amazon = not host or host == "provider aws" or host.endswith(AMAZON)
+    return AMAZON if amazon else host.lower().removesuffix(":443").removesuffix(":80")
+
+
+def special_remotes(repo: Path) -> list[SpecialRemote]:
+    """Return all special remotes that `repo` knows and that are not dead, by name.
+
+    In a fresh clone whose git-annex branch is not there yet, those of its siblings' branches.
+
+    Raises
+    ------
+    LocalError
+        When `repo` is no git repository.
+    """
+    with _opened(repo) as opened:
+        branches = _annex_branches(opened)
+        configs = parse_remote_log(_read_all(opened, branches, "remote.log"))
+        dead = parse_dead(_read_all(opened, branches, "trust.log"))
+        enabled = _enabled(opened)
+    found = [_special_remote(uuid, configs, enabled) for uuid in configs if uuid not in dead]
+    return sorted(found, key=lambda remote: (remote.name, remote.id))
+
+
+def s3_remotes(repo: Path) -> list[SpecialRemote]:
+    """Return the special remotes of `repo` that keep content in S3."""
+    return [remote for remote in special_remotes(repo) if remote.is_s3]
+
+
+def git_remote_names(repo: Path) -> list[str]:
+    """Return the names of all git remotes of `repo`, enabled special remotes included."""
+    with _opened(repo) as opened:
+        return sorted({name for name, _, _ in _remote_settings(opened)})
+
+
+def is_annex(repo: Path) -> bool:
+    """Tell whether git-annex was initialised in this clone."""
+    with _opened(repo) as opened:
+        return _get(opened, "annex.uuid") is not None
+
+
+def has_annex_branch(repo: Path) -> bool:
+    """Tell whether this clone or one of its siblings has a git-annex branch."""
+    with _opened(repo) as opened:
+        return bool(_annex_branches(opened))
+
+
+def get_config(repo: Path, remote: str, name: str) -> str | None:
+    """Return the local git configuration ``remote.<remote>.<name>``; ``None`` when it is absent."""
+    with _opened(repo) as opened:
+        return _get(opened, f"remote.{remote}.{name}")
+
+
+def set_config(repo: Path, remote: str, name: str, value: str | None) -> None:
+    """Set ``remote.<remote>.<name>`` in the local git configuration, or remove it."""
+    set_local(repo, f"remote.{remote}.{name}", value)
+
+
+def get_local(repo: Path, name: str) -> str | None:
+    """Return the effective git configuration `name` in `repo`, from any of git's files."""
+    with _opened(repo) as opened:
+        return _get(opened, name, scope=())
+
+
+def set_local(repo: Path, name: str, value: str | None) -> None:
+    """Set any local git configuration of `repo`, or remove it when `value` is ``None``."""
+    with _opened(repo) as opened:
+        if value is not None:
+            opened.git.config("--local", "--replace-all", name, value)
+        elif _get(opened, name) is not None:
+            opened.git.config("--local", "--unset-all", name)
+
+
+def remembered_keys(repo: Path, remote: SpecialRemote) -> Keys | None:
+    """Return the keys that git-annex keeps for `remote` in this clone (``.git/annex/creds``)."""
+    with _opened(repo) as opened:
+        folder = Path(opened.common_dir) / "annex" / "creds"
+    for file in sorted(folder.glob(f"{remote.id}*")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        if len(lines) >= 2:
+            return Keys(lines[0], lines[1], source=f"kept by git-annex in {file}")
+    return None
+
+
+def parse_remote_log(text: str) -> dict[str, dict[str, str]]:
+    """Return the newest parameters of every UUID in `text`, the content of remote.log.
+
+    A merge may leave several lines of one UUID: the newest counts, and the later of equals.
+    """
+    newest: dict[str, tuple[float, dict[str, str]]] = {}
+    for line in text.splitlines():
+        uuid, *words = line.split(" ")
+        pairs = dict(word.split("=", 1) for word in words if "=" in word)
+        age = _timestamp(pairs.pop("timestamp", ""))
+        if uuid and (uuid not in newest or newest[uuid][0] <= age):
+            newest[uuid] = (age, {key: unescape(value) for key, value in pairs.items()})
+    return {uuid: parameters for uuid, (_, parameters) in newest.items()}
+
+
+def parse_dead(text: str) -> set[str]:
+    """Return the UUIDs that `text`, the content of trust.log, declares dead."""
+    newest: dict[str, tuple[float, str]] = {}
+    for line in text.splitlines():
+        uuid, level, *rest = [*line.split(" "), "", ""]
+        age = _timestamp(rest[0].removeprefix("timestamp="))
+        if uuid not in newest or newest[uuid][0] <= age:
+            newest[uuid] = (age, level)
+    return {uuid for uuid, (_, level) in newest.items() if level == _DEAD}
+
+
+def unescape(value: str) -> str:
+    """Undo git-annex's writing of white space and ``&`` as ``&<code>;``."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1])), value)
+
+
+def _special_remote(
+    uuid: str, configs: Mapping[str, Mapping[str, str]], enabled: Mapping[str, str]
+) -> SpecialRemote:
+    own = configs[uuid]
+    content = own.get("sameas-uuid")
+    parameters = {**_inherited(configs.get(content or "", {})), **own}
+    return SpecialRemote(
+        uuid=content or uuid,
+        name=own.get("name") or own.get("sameas-name") or uuid,
+        type=own.get("type", ""),
+        externaltype=own.get("externaltype"),
+        parameters=parameters,
+        enabled_as=enabled.get(uuid),
+        config_uuid=uuid if content else None,
+    )
+
+
+def _inherited(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return what a ``--sameas`` remote takes over from the other: how content is encoded."""
+    shared = ("encryption", "chunk", "cipher", "cipherkeys", "mac")
+    return {name: parameters[name] for name in shared if name in parameters}
+
+
+def _enabled(opened: git.Repo) -> dict[str, str]:
+    """Return the name of the git remote for each UUID of a configuration in use."""
+    names: dict[str, dict[str, str]] = {}
+    for name, setting, value in _remote_settings(opened):
+        names.setdefault(name, {})[setting] = value
+    return {
+        settings.get("annex-config-uuid") or settings["annex-uuid"]: name
+        for name, settings in names.items()
+        if "annex-uuid" in settings
+    }
+
+
+def _remote_settings(opened: git.Repo) -> Iterable[tuple[str, str, str]]:
+    """Yield (remote, setting, value) of the local configuration."""
+    listing = _tried(lambda: opened.git.config("--local", "--null", "--get-regexp", r"^remote\."))
+    for entry in (listing or "").split("\0"):
+        key, _, value = entry.partition("\n")
+        _, _, rest = key.partition(".")
+        name, dot, setting = rest.rpartition(".")
+        if dot:
+            yield name, setting, value
+
+
+def _annex_branches(opened: git.Repo) -> list[str]:
+    """Return the local git-annex branch, else those of the siblings."""
+    own, others = "refs/heads/git-annex", "refs/remotes/*/git-annex"
+    listing = opened.git.for_each_ref("--format=%(refname)", own)
+    return str(listing or opened.git.for_each_ref("--format=%(refname)", others)).split()
+
+
+def _read_all(opened: git.Repo, branches: Iterable[str], path: str) -> str:
+    return "\n".join(
+        str(opened.git.show(f"{branch}:{path}"))
+        for branch in branches
+        if opened.git.ls_tree("--name-only", branch, path)
+    )
+
+
+def _get(opened: git.Repo, name: str, *, scope: tuple[str, ...] = ("--local",)) -> str | None:
+    return _tried(lambda: opened.git.config(*scope, "--get", name))
+
+
+def _tried(ask: Callable[[], str]) -> str | None:
+    """Return the answer of ``git config``; ``None`` when it says there is none."""
+    try:
+        return ask()
+    except git.GitCommandError as exc:
+        if exc.status == 1:
+            return None
+        raise LocalError(f"git failed: {one_line(str(exc.stderr))}") from exc
+
+
+def _opened(repo: Path) -> git.Repo:
+    try:
+        return git.Repo(repo, search_parent_directories=True)
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError) as exc:
+        raise ConfigError(f"{repo} is no git repository", remedy="make it one: datalad create") from exc
+
+
+def _timestamp(text: str) -> float:
+    try:
+        return float(text.removesuffix("s"))
+    except ValueError:
+        return 0.0

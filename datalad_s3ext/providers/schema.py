@@ -75,6 +75,9 @@ class Requests:
     signature: Signature = "v4"
     signature_fallback: Signature | None = None
     """Another signature that servers of this kind are known to want."""
+    unsigned_payload: bool | None = None
+    """Takes bodies whose digest is not part of the signature, also over plain http. Without TLS and
+    without this, each body is read once more to sign it."""
     checksum_mode: ChecksumMode = "when_required"
     """The SDK's own checksum trailers; most services refuse them."""
 

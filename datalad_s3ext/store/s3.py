@@ -31,6 +31,7 @@ from datalad_s3ext.store.base import (
     RangeReader,
     Stored,
 )
+from datalad_s3ext.store.lean_open import shortened
 from datalad_s3ext.store.s3_answers import (
     Answer,
     info_of_get,
@@ -47,6 +48,7 @@ from datalad_s3ext.store.s3_client import (
     READ_TIMEOUT_S,
     make_client,
     place_of,
+    session_for,
 )
 from datalad_s3ext.store.s3_core import put_parameters
 from datalad_s3ext.store.s3_multipart import S3Multipart
@@ -74,6 +76,7 @@ def open_store(
     ConfigError
         When a setting is malformed.
     """
+    session = session_for(identity)
     client = make_client(
         connection,
         identity,
@@ -81,9 +84,13 @@ def open_store(
         max_connections=max_connections,
         connect_timeout_s=connect_timeout_s,
         read_timeout_s=read_timeout_s,
+        session=session,
+    )
+    short = shortened(
+        client, session, connection, identity, bucket, (connect_timeout_s, read_timeout_s)
     )
     place = place_of(connection, identity, bucket)
-    return S3Store(client, connection, place, page_size=page_size)
+    return S3Store(short, connection, place, page_size=page_size)
 
 
 class S3Store(S3Multipart):

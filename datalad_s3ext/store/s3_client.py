@@ -53,6 +53,7 @@ def make_client(
     max_connections: int = 16,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     read_timeout_s: float = READ_TIMEOUT_S,
+    session: botocore.session.Session | None = None,
 ) -> S3Client:
     """Return a client that speaks as the provider's preset says.
 
@@ -69,7 +70,7 @@ def make_client(
     """
     place = place_of(connection, identity, bucket)
     with translated("connect to", "", place):
-        session = _session(identity)
+        session = session or session_for(identity)
         _require_keys(session, identity)
         try:
             client = session.create_client(
@@ -101,7 +102,8 @@ def place_of(connection: Connection, identity: Identity, bucket: str) -> Place:
     )
 
 
-def _session(identity: Identity) -> botocore.session.Session:
+def session_for(identity: Identity) -> botocore.session.Session:
+    """Return a session that reads of the environment only what `identity` calls for."""
     if isinstance(identity, Keys | Anonymous):
         return botocore.session.Session(session_vars=_NO_ENVIRONMENT)
     if isinstance(identity, Profile):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,12 +115,12 @@ def test_a_missing_bucket_that_may_not_be_created_is_named(
 def test_a_port_where_nobody_listens_is_named(
     annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
 ) -> None:
-    with Relay(seaweed.url) as gone:
-        pass
+    with Relay(seaweed.url) as relay:
+        gone = relay.url
 
-    said = init_failure(annex, seaweed.at(gone.url), bucket_name)
+    said = init_failure(annex, seaweed.at(gone), bucket_name)
 
-    assert f"no connection to {gone.url}" in said
+    assert f"no connection to {gone}" in said
     assert "check host, port and network" in said
 
 
@@ -176,7 +177,7 @@ class Broken:
         self.bucket = bucket
         self.endpoint = endpoint
         self.relay = relay
-        self.upstream = relay.upstream
+        self.url = relay.url
 
     @contextmanager
     def by(self, cause: str) -> Iterator[None]:
@@ -196,15 +197,24 @@ class Broken:
         elif cause == "web page":
             self.relay.answer(faults.every, web_page(), times=EVERY_TIME)
         elif cause == "unreachable":
-            self.relay.upstream = ("127.0.0.1", 1)
+            self.relay.__exit__()
         yield
-        self.relay.heal()
-        self.relay.upstream = self.upstream
         self.repo.env.update(keys)
+        if cause == "unreachable":
+            self.relay = relay_at(urlsplit(self.url).port or 0, self.endpoint)
+        self.relay.heal()
 
     def _forget_remembered_keys(self) -> None:
         for path in (self.repo.path / ".git" / "annex" / "creds").iterdir():
             path.unlink()
+
+
+def relay_at(port: int, endpoint: Endpoint) -> Relay:
+    """Return a running relay on the port that another one has left."""
+    relay = Relay(endpoint.url)
+    relay._listener.close()
+    relay._listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    return relay.__enter__()
 
 
 def clock_refusal() -> faults.Answer:
@@ -234,12 +244,16 @@ CAUSES = {
 @pytest.fixture
 def broken(annex: AnnexRepo, seaweed: Endpoint, bucket_name: str) -> Iterator[Broken]:
     """Return a remote with content, and content that is only here."""
-    with Relay(seaweed.url) as relay:
+    relay = Relay(seaweed.url).__enter__()
+    broken = Broken(annex, seaweed, bucket_name, relay)
+    try:
         annex.init_s3x(seaweed.at(relay.url), bucket_name)
         add_all(annex, {name: name.encode() * 1000 for name in ("here and there", "there", "here")})
         annex.annex("copy", "--to", "s3", "here and there", "there")
         annex.annex("drop", "there")
-        yield Broken(annex, seaweed, bucket_name, relay)
+        yield broken
+    finally:
+        broken.relay.__exit__()
 
 
 @pytest.mark.parametrize("cause", CAUSES)

@@ -1,0 +1,351 @@
+"""A botocore client with a short way for the requests that are sent for every file.
+
+HEAD, GET, PUT, UploadPart and DELETE of an object are signed and sent here in a fraction of
+botocore's time; answers and errors have botocore's form, so that :class:`.s3.S3Store` need not know.
+Whatever is not plain - a parameter that is not known here, a redirect, a chunked answer, no
+connection at all - is left to botocore, which does it again in its own thorough way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+from xml.etree import ElementTree
+
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+
+from datalad_s3ext.store.lean_http import (
+    BLOCK_BYTES,
+    Connection,
+    Connections,
+    NotPlain,
+    Origin,
+    Stale,
+    content_length,
+    may_be_kept,
+    request_head,
+)
+from datalad_s3ext.store.lean_sign import NO_BODY_SHA256, UNSIGNED_PAYLOAD, Signer
+
+ERROR_LIMIT_BYTES = 64 * 1024
+_TEXTS = {
+    "etag": "ETag",
+    "content-range": "ContentRange",
+    "x-amz-version-id": "VersionId",
+    "x-amz-storage-class": "StorageClass",
+    "x-amz-server-side-encryption": "ServerSideEncryption",
+}
+_META = "x-amz-meta-"
+_ANOTHER_REGION = frozenset({
+    "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect",
+    "TemporaryRedirect",
+})  # fmt: skip
+"""Botocore finds the right region by itself and asks there."""
+
+
+class FileLike(Protocol):
+    """What botocore would take as a body."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where the objects of one bucket lie: the part of their URLs that does not change."""
+
+    bucket: str
+    origin: Origin
+    host_header: str
+    path: str
+    """Ends where the object's name begins."""
+    unsigned_payload: bool
+    """The service takes bodies whose digest is not signed."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The head of an answer, and the connection on which its body waits."""
+
+    status: int
+    headers: dict[str, str]
+    length: int
+    connection: Connection
+
+
+class LeanClient:
+    """Stands in for a botocore S3 client of one bucket. Safe in threads."""
+
+    def __init__(
+        self, client: Any, base: Base, signer: Signer | None, connections: Connections
+    ) -> None:
+        self._client = client
+        self._base = base
+        self._signer = signer
+        self._connections = connections
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is not done here from botocore's client."""
+        return getattr(self._client, name)
+
+    def head_object(self, **asked: Any) -> Mapping[str, Any]:
+        """Do HeadObject."""
+        return self._short("HEAD", "head_object", asked, frozenset())
+
+    def get_object(self, **asked: Any) -> Mapping[str, Any]:
+        """Do GetObject."""
+        return self._short("GET", "get_object", asked, frozenset({"Range", "IfMatch"}))
+
+    def put_object(self, **asked: Any) -> Mapping[str, Any]:
+        """Do PutObject."""
+        return self._short("PUT", "put_object", asked, _PUT)
+
+    def upload_part(self, **asked: Any) -> Mapping[str, Any]:
+        """Do UploadPart."""
+        return self._short("PUT", "upload_part", asked, _PART)
+
+    def delete_object(self, **asked: Any) -> Mapping[str, Any]:
+        """Do DeleteObject."""
+        return self._short("DELETE", "delete_object", asked, frozenset())
+
+    def close(self) -> None:
+        """Free connections."""
+        self._connections.close()
+        self._client.close()
+
+    # -- private ------------------------------------------------------------------------------
+
+    def _short(
+        self, method: str, operation: str, asked: dict[str, Any], known: frozenset[str]
+    ) -> Mapping[str, Any]:
+        """Go the short way when all of `asked` is known, and botocore's when that leads nowhere."""
+        rest = asked.keys() - known - {"Bucket", "Key"}
+        if rest or asked["Bucket"] != self._base.bucket or not asked["Key"]:
+            return self._long(operation, asked)
+        body = asked.get("Body", b"")
+        try:
+            raw = self._exchange(method, asked, body)
+            return self._answer(method, operation, raw)
+        except NotPlain:
+            if not isinstance(body, bytes):
+                body.seek(0)
+            return self._long(operation, asked)
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=self._base.host_header, error=error) from error
+        except (Stale, OSError) as error:
+            raise ConnectionClosedError(endpoint_url=self._base.host_header, error=error) from error
+
+    def _long(self, operation: str, asked: dict[str, Any]) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = getattr(self._client, operation)(**asked)
+        return found
+
+    def _exchange(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> Raw:
+        """Send one request; on a kept connection that the server has closed meanwhile, once more."""
+        head = self._head(method, asked, body)
+        connection = self._connections.take()
+        try:
+            return self._send(connection, method, head, body)
+        except Stale:
+            connection = self._connections.take(fresh=True)
+            return self._send(connection, method, head, body)
+
+    def _send(self, connection: Connection, method: str, head: bytes, body: bytes | FileLike) -> Raw:
+        try:
+            _send_all(connection, head, body)
+            status, headers = connection.read_head()
+            return Raw(status, headers, content_length(method, status, headers), connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _head(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> bytes:
+        path = self._base.path + quote(asked["Key"], safe="/~")
+        query = ""
+        if "UploadId" in asked:
+            query = f"partNumber={asked['PartNumber']}&uploadId={quote(asked['UploadId'], safe='~')}"
+        headers = {"host": self._base.host_header}
+        headers.update((header, str(asked[name])) for name, header in _HEADERS.items() if name in asked)
+        if self._signer is not None:
+            digest = self._payload(method, asked, body)
+            headers = self._signer.sign(method, path, query, headers, digest)
+        if method == "PUT":
+            headers["content-length"] = str(asked["ContentLength"])
+        else:
+            headers["accept-encoding"] = "identity"
+        headers["user-agent"] = self._client.meta.config.user_agent
+        return request_head(method, f"{path}?{query}" if query else path, headers)
+
+    def _payload(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> str:
+        """Return the digest to sign. Like botocore, none over TLS with a checksum of the body's own."""
+        if method != "PUT":
+            return NO_BODY_SHA256
+        has_checksum = "ContentMD5" in asked or "ChecksumCRC32" in asked
+        if has_checksum and (self._base.unsigned_payload or self._base.origin.tls is not None):
+            return UNSIGNED_PAYLOAD
+        return _sha256(body)
+
+    def _answer(self, method: str, operation: str, raw: Raw) -> dict[str, Any]:
+        """Return the answer in botocore's form.
+
+        Raises
+        ------
+        ClientError
+            The service refused.
+        NotPlain
+            Another place is named, or the request seems not to be understood: botocore knows more.
+        """
+        body = LeanBody(raw, self._connections)
+        if 300 <= raw.status < 400 or (raw.status == 400 and method == "HEAD"):
+            body.close()
+            raise NotPlain(f"status {raw.status}")
+        if raw.status >= 400:
+            raise _client_error(method, operation, raw, body)
+        answer = _in_botocore_form(raw)
+        if operation == "get_object":
+            answer["Body"] = body
+        else:
+            body.drain()
+        return answer
+
+
+class LeanBody:
+    """The body of an answer. Closing it gives the connection back if all of it was read."""
+
+    def __init__(self, raw: Raw, connections: Connections) -> None:
+        self._connection: Connection | None = raw.connection
+        self._connections = connections
+        self._left = raw.length
+        self._keep = may_be_kept(raw.headers)
+        if not self._left:
+            self._release()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; ``b""`` at the end or when the connection ended early."""
+        if self._connection is None:
+            return b""
+        data = self._connection.read(min(size, self._left))
+        self._left -= len(data)
+        if not self._left:
+            self._release()
+        return data
+
+    def drain(self, limit: int = ERROR_LIMIT_BYTES) -> bytes:
+        """Return all that is left, if that is not more than `limit` bytes; close."""
+        pieces = []
+        while self._left and self._left <= limit and (piece := self.read(self._left)):
+            pieces.append(piece)
+        self.close()
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Drop the connection if bytes are left on it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _release(self) -> None:
+        if self._connection is not None:
+            if self._keep:
+                self._connections.give_back(self._connection)
+            else:
+                self._connection.close()
+            self._connection = None
+
+
+_HEADERS = {
+    "Range": "range",
+    "IfMatch": "if-match",
+    "ContentMD5": "content-md5",
+    "ChecksumCRC32": "x-amz-checksum-crc32",
+    "ContentType": "content-type",
+    "StorageClass": "x-amz-storage-class",
+}
+_PUT = frozenset(
+    {"Body", "ContentLength", "ContentMD5", "ChecksumCRC32", "ContentType", "StorageClass"}
+)
+_PART = frozenset({"Body", "ContentLength", "ContentMD5", "ChecksumCRC32", "UploadId", "PartNumber"})
+
+
+def base_of(client: Any, bucket: str, tls: Any, *, unsigned_payload: bool) -> Base:
+    """Return where botocore's `client` would look for the objects of `bucket`. Nothing is sent."""
+    url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    origin = Origin(
+        parts.hostname or "", parts.port or (443 if secure else 80), tls if secure else None
+    )
+    return Base(bucket, origin, parts.netloc, parts.path.removesuffix("k"), unsigned_payload)
+
+
+def _send_all(connection: Connection, head: bytes, body: bytes | FileLike) -> None:
+    """Send head and body. A server that refuses early may have closed: its answer says why."""
+    try:
+        if isinstance(body, bytes):
+            connection.send(head + body)
+            return
+        body.seek(0)
+        sending = getattr(body, "sending", None)
+        if sending is not None:
+            sending()
+        connection.send(head)
+        while block := body.read(BLOCK_BYTES):
+            connection.send(block)
+    except ConnectionError:
+        if not connection.has_answer():
+            raise
+
+
+def _sha256(body: bytes | FileLike) -> str:
+    if isinstance(body, bytes):
+        return hashlib.sha256(body).hexdigest()
+    digest = hashlib.sha256()
+    body.seek(0)
+    while block := body.read(BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _in_botocore_form(raw: Raw) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "ResponseMetadata": {
+            "HTTPStatusCode": raw.status,
+            "HTTPHeaders": raw.headers,
+            "RequestId": raw.headers.get("x-amz-request-id", ""),
+        },
+        "Metadata": {
+            name.removeprefix(_META): text
+            for name, text in raw.headers.items()
+            if name.startswith(_META)
+        },
+    }
+    if "content-length" in raw.headers:
+        answer["ContentLength"] = int(raw.headers["content-length"])
+    answer.update((key, raw.headers[name]) for name, key in _TEXTS.items() if name in raw.headers)
+    return answer
+
+
+def _client_error(method: str, operation: str, raw: Raw, body: LeanBody) -> ClientError:
+    """Return the exception that botocore would raise for a refusal."""
+    said = {"Code": str(raw.status), "Message": ""}
+    text = b"" if method == "HEAD" else body.drain()
+    if text:
+        try:
+            found = ElementTree.fromstring(text)  # noqa: S314
+        except ElementTree.ParseError as error:
+            raise NotPlain("the refusal is no XML") from error
+        said.update((_bare(item.tag), item.text or "") for item in found)
+    if said["Code"] in _ANOTHER_REGION:
+        raise NotPlain("the bucket lies elsewhere")
+    answer: Any = {"Error": said, **_in_botocore_form(raw)}
+    name = "".join(word.title() for word in operation.split("_"))
+    return ClientError(answer, name)
+
+
+def _bare(tag: str) -> str:
+    return tag.rpartition("}")[2]

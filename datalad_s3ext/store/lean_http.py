@@ -1,0 +1,220 @@
+"""HTTP/1.1 for the few requests that are sent thousands of times, and nothing more.
+
+A general client spends most of its time on what such requests never need. This one sends a request
+over a kept connection and reads the head of the answer, strictly: whatever is not plain (chunked
+bodies, folded or doubled headers, other versions) raises :class:`NotPlain`, and the caller asks again
+through botocore. See docs/design.rst for the measurements.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+HEAD_LIMIT_BYTES = 64 * 1024
+RECEIVE_BYTES = 64 * 1024
+BLOCK_BYTES = 1024 * 1024
+IDLE_LIMIT = 32
+EARLY_ANSWER_S = 2.0
+_SINGLE = frozenset({"content-length", "etag", "content-range", "content-type"})
+
+
+class NotPlain(Exception):
+    """The answer is not of the plain form that is understood here."""
+
+
+class Stale(Exception):
+    """A kept connection was closed by the server before it answered."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where to connect: host, port, and the TLS settings when it is https."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+
+
+class Connection:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, origin: Origin, connect_timeout_s: float, read_timeout_s: float) -> None:
+        raw = socket.create_connection((origin.host, origin.port), connect_timeout_s)
+        try:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            tls = origin.tls
+            self._socket = tls.wrap_socket(raw, server_hostname=origin.host) if tls else raw
+            self._socket.settimeout(read_timeout_s)
+        except BaseException:
+            raw.close()
+            raise
+        self.has_tls = origin.tls is not None
+        self.answered = False
+        self._buffer = b""
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        self._socket.sendall(data)
+
+    def has_answer(self) -> bool:
+        """Tell whether something has come, or comes at once, although sending failed."""
+        if not self._buffer:
+            self._socket.settimeout(EARLY_ANSWER_S)
+            try:
+                self._buffer = self._socket.recv(RECEIVE_BYTES)
+            except OSError:
+                return False
+        return bool(self._buffer)
+
+    def read_head(self) -> tuple[int, dict[str, str]]:
+        """Return status and headers (names in lower case) of the next final answer.
+
+        Raises
+        ------
+        Stale
+            The connection had been used before and was closed meanwhile.
+        NotPlain
+            The head is not plain.
+        """
+        while True:
+            status, headers = parse_head(self._head_bytes())
+            self.answered = True
+            if status >= 200:
+                return status, headers
+
+    def _head_bytes(self) -> bytes:
+        data = self._buffer
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            if len(data) > HEAD_LIMIT_BYTES:
+                raise NotPlain("the head of the answer is too long")
+            more = self._socket.recv(RECEIVE_BYTES)
+            if not more:
+                raise Stale if self.answered and not data else ConnectionResetError("closed early")
+            data += more
+        self._buffer = data[end + 4 :]
+        return data[:end]
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return up to `size_bytes` bytes of what has come; ``b""`` at the end."""
+        if self._buffer:
+            data, self._buffer = self._buffer[:size_bytes], self._buffer[size_bytes:]
+            return data
+        return self._socket.recv(size_bytes)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+
+class Connections:
+    """Kept connections to one origin, the last used first. All methods are thread-safe."""
+
+    def __init__(self, origin: Origin, *, connect_timeout_s: float, read_timeout_s: float) -> None:
+        self._origin = origin
+        self._timeouts = (connect_timeout_s, read_timeout_s)
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+
+    def take(self, *, fresh: bool = False) -> Connection:
+        """Return a connection that nobody else uses.
+
+        Raises
+        ------
+        TimeoutError
+            The host does not answer.
+        NotPlain
+            None can be made for another reason, which botocore can explain.
+        """
+        with self._lock:
+            if self._idle and not fresh:
+                return self._idle.pop()
+        try:
+            return Connection(self._origin, *self._timeouts)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise NotPlain(f"no connection: {error}") from error
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection on which nothing is left to read."""
+        with self._lock:
+            if len(self._idle) < IDLE_LIMIT:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """End all idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+def parse_head(data: bytes) -> tuple[int, dict[str, str]]:
+    """Return status and headers of the head of an answer.
+
+    Raises
+    ------
+    NotPlain
+        When anything about it is unusual.
+    """
+    first, *lines = data.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    code = rest[:3]
+    if version != "HTTP/1.1" or not (code.isascii() and code.isdigit()) or rest[3:4] not in ("", " "):
+        raise NotPlain(f"the answer begins with {first[:60]!r}")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        lower = name.lower()
+        if not colon or not name or name != name.strip() or (lower in _SINGLE and lower in headers):
+            raise NotPlain(f"the answer has the header {line[:60]!r}")
+        headers[lower] = value.strip()
+    if "transfer-encoding" in headers or headers.get("content-encoding", "identity") != "identity":
+        raise NotPlain("the body is encoded")
+    return int(code), headers
+
+
+def content_length(method: str, status: int, headers: dict[str, str]) -> int:
+    """Return how many bytes of body follow the head.
+
+    Raises
+    ------
+    NotPlain
+        When the head does not tell.
+    """
+    if method == "HEAD" or status in (204, 304):
+        return 0
+    text = headers.get("content-length", "")
+    if not (text.isascii() and text.isdigit()):
+        raise NotPlain("the answer does not state its length")
+    return int(text)
+
+
+def may_be_kept(headers: dict[str, str]) -> bool:
+    """Tell whether the server lets the connection stay open."""
+    return headers.get("connection", "").lower() not in ("close", "upgrade")
+
+
+def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    """Return the head of a request as bytes.
+
+    Raises
+    ------
+    NotPlain
+        When a value would break the form of the request, or is no latin-1 text.
+    """
+    lines = [f"{method} {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise NotPlain("a header with a line break")
+    try:
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise NotPlain("a header that is no latin-1 text") from error

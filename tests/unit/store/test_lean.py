@@ -1,0 +1,353 @@
+"""The short way for frequent requests: as careful as the long one, which is asked when in doubt."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from datalad_s3ext.credentials.model import Anonymous, Keys
+from datalad_s3ext.errors import AccessDenied, ObjectNotFound, S3xError, TransientError
+from datalad_s3ext.providers.load import load_provider
+from datalad_s3ext.providers.resolve import resolve
+from datalad_s3ext.store.lean_client import LeanClient
+from datalad_s3ext.store.lean_http import (
+    NotPlain,
+    content_length,
+    may_be_kept,
+    parse_head,
+    request_head,
+)
+from datalad_s3ext.store.lean_sign import UNSIGNED_PAYLOAD, Signer, SigningKeys
+from datalad_s3ext.store.s3 import S3Store, open_store
+
+OK = b'HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n'
+HEAD_OK = OK.replace(b"Content-Length: 0", b"Content-Length: 5")
+
+
+# -- pure parts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", [None, "a/token+with=signs"])
+@pytest.mark.parametrize(
+    ("method", "path", "query", "headers"),
+    [
+        ("HEAD", "/bucket/SHA256E-s1--ab.dat", "", {}),
+        ("GET", "/bucket/a%20b/%C3%A4%2B%26", "", {"range": "bytes=0-9", "if-match": '"e"'}),
+        ("PUT", "/b/k", "partNumber=7&uploadId=x%2Fy%3D~", {"content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}),
+    ],
+)
+def test_it_signs_like_botocore(
+    method: str, path: str, query: str, headers: dict[str, str], token: str | None
+) -> None:
+    moment = datetime(2026, 11, 22, 11, 0, 0, tzinfo=UTC)
+    signer = Signer(lambda: SigningKeys("AKIA", "secret/+", token), "eu-west-1", now=lambda: moment)
+    url = f"https://host.example.org:9000{path}" + (f"?{query}" if query else "")
+    request = AWSRequest(method, url, headers={**headers, "X-Amz-Content-SHA256": UNSIGNED_PAYLOAD})
+    request.context["timestamp"] = "20261122T110000Z"
+    auth = S3SigV4Auth(Credentials("AKIA", "secret/+", token), "s3", "eu-west-1")
+    request.headers["X-Amz-Date"] = "20261122T110000Z"
+    request.headers["Host"] = "host.example.org:9000"
+    if token:
+        request.headers["X-Amz-Security-Token"] = token
+    to_sign = auth.string_to_sign(request, auth.canonical_request(request))
+    expected = auth.signature(to_sign, request)
+
+    signed = signer.sign(
+        method, path, query, {"host": "host.example.org:9000", **headers}, UNSIGNED_PAYLOAD
+    )
+
+    assert signed["authorization"].rpartition("Signature=")[2] == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.0 200 OK\r\nContent-Length: 0",
+        b"HTTP/2 200 OK",
+        b"ICY 200 OK",
+        b"HTTP/1.1 abc OK",
+        b"HTTP/1.1 2000 OK",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2",
+        b"HTTP/1.1 200 OK\r\nETag: a\r\n folded",
+        b"HTTP/1.1 200 OK\r\nETag : a",
+        b"HTTP/1.1 200 OK\r\nno colon",
+    ],
+)
+def test_what_is_not_plain_is_not_taken(head: bytes) -> None:
+    with pytest.raises(NotPlain):
+        parse_head(head)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "0x5", "5 5", "\u0665", "abc"])
+def test_a_body_without_a_clear_length_is_not_taken(text: str) -> None:
+    with pytest.raises(NotPlain):
+        content_length("GET", 200, {"content-length": text})
+
+
+def test_headers_are_read_whatever_their_case() -> None:
+    status, headers = parse_head(b'HTTP/1.1 206 Partial\r\nETAG:"x"\r\ncontent-range:  bytes 0-1/2 ')
+
+    assert (status, headers) == (206, {"etag": '"x"', "content-range": "bytes 0-1/2"})
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("", True), ("keep-alive", True), ("close", False), ("Close", False)]
+)
+def test_connections_are_kept_unless_the_server_says_no(value: str, kept: bool) -> None:
+    assert may_be_kept({"connection": value}) is kept
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "\u20ac"])
+def test_a_header_cannot_be_smuggled_in(value: str) -> None:
+    with pytest.raises(NotPlain):
+        request_head("PUT", "/b/k", {"x-amz-storage-class": value})
+
+
+# -- in front of a server that says exactly what the test wants ------------------------------------
+
+
+Script = Callable[[socket.socket], bytes]
+
+
+class RawServer:
+    """Answers byte for byte what the test says: a list of answers for each connection.
+
+    The connection is closed when its list is used up. Requests are kept.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.connections: list[list[bytes]] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                for answer in self.connections.pop(0) if self.connections else []:
+                    self.requests.append(read_request(connection))
+                    connection.sendall(answer)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (more := connection.recv(65536)):
+            return data
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    wanted = int(lengths[0].split(b":")[1]) if lengths else 0
+    while len(body) < wanted and (more := connection.recv(65536)):
+        body += more
+    return head + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    server = RawServer()
+    yield server
+    server.close()
+
+
+def opened(server: RawServer, keys: Keys | Anonymous | None = None) -> S3Store:
+    connection = resolve(load_provider("seaweedfs"), endpoint=server.url, environ={})
+    store = open_store(connection, keys or Keys("AKIA", "secret"), "bucket", read_timeout_s=3)
+    assert isinstance(store, S3Store)
+    assert isinstance(store._client, LeanClient)
+    return store
+
+
+def answer(status: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", "x-amz-request-id: R", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def refusal(status: str, code: str) -> bytes:
+    return answer(status, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode())
+
+
+def test_many_requests_share_one_connection(server: RawServer) -> None:
+    server.connections = [[HEAD_OK] * 3]
+    store = opened(server)
+
+    assert [store.head(f"k{number}").size_bytes for number in range(3)] == [5, 5, 5]
+
+
+def test_a_connection_closed_meanwhile_is_replaced_without_a_word(server: RawServer) -> None:
+    server.connections = [[HEAD_OK], [HEAD_OK]]
+    store = opened(server)
+
+    assert [store.head(f"k{number}").size_bytes for number in range(2)] == [5, 5]
+
+
+def test_a_connection_that_says_it_ends_is_not_used_again(server: RawServer) -> None:
+    closing = HEAD_OK.replace(b"ETag", b"Connection: close\r\nETag")
+    server.connections = [[closing], [HEAD_OK]]
+    store = opened(server)
+
+    assert [store.head(f"k{number}").size_bytes for number in range(2)] == [5, 5]
+
+
+def test_what_is_not_understood_is_asked_again_the_long_way(server: RawServer) -> None:
+    chunked = (
+        b'HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\nETag: "e"\r\nContent-Range: bytes 0-4/5\r\n'
+        b"Content-Length: 5\r\n"
+    )
+    odd = chunked + b"Transfer-Encoding: identity\r\n\r\nhello"
+    plain = chunked + b"\r\nhello"
+    server.connections = [[odd], [plain]]
+    store = opened(server)
+
+    with store.get("k", start=0, length=5) as reader:
+        assert reader.read(10) == b"hello"
+
+    assert b"user-agent" in server.requests[0]
+    assert b"Boto3" in server.requests[1] or b"Botocore" in server.requests[1]
+
+
+def test_a_body_is_sent_whole_again_the_long_way(server: RawServer) -> None:
+    redirect = answer("307 Temporary Redirect", b"", "Location: http://127.0.0.1:9/")
+    content = os.urandom(2_000_000)
+    etag = 'ETag: "' + "0" * 32 + '"'
+    server.connections = [[redirect], [answer("200 OK", b"", etag)]]
+    store = opened(server)
+
+    store.put("k", io.BytesIO(content), len(content))
+
+    assert [request.partition(b"\r\n\r\n")[2] for request in server.requests] == [content, content]
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind"),
+    [
+        (refusal("404 Not Found", "NoSuchKey"), ObjectNotFound),
+        (refusal("403 Forbidden", "AccessDenied"), AccessDenied),
+        (refusal("503 Slow Down", "SlowDown"), TransientError),
+        (refusal("500 Oops", "InternalError"), TransientError),
+    ],
+)
+def test_refusals_in_words_are_translated_at_once(
+    server: RawServer, refused: bytes, kind: type[S3xError]
+) -> None:
+    server.connections = [[refused]]
+
+    with pytest.raises(kind):
+        opened(server).get("k", start=0, length=5)
+
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_refuses_before_the_body_is_sent_is_heard(server: RawServer) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def refuse() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(refusal("403 Forbidden", "AccessDenied"))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+
+    thread = threading.Thread(target=refuse, daemon=True)
+    thread.start()
+    connection = resolve(load_provider("seaweedfs"), endpoint=server_url, environ={})
+    store = open_store(connection, Keys("AKIA", "secret"), "bucket", read_timeout_s=3)
+
+    with pytest.raises(AccessDenied):
+        store.put("k", io.BytesIO(bytes(5_000_000)), 5_000_000)
+
+    thread.join(10)
+    listener.close()
+
+
+@pytest.mark.parametrize("given", [b"", HEAD_OK[:20]])
+def test_a_connection_that_breaks_in_the_head_is_a_passing_fault(
+    server: RawServer, given: bytes
+) -> None:
+    server.connections = [[given]]
+
+    with pytest.raises(TransientError):
+        opened(server).head("k")
+
+
+def test_silence_is_a_passing_fault(server: RawServer) -> None:
+    server.connections = [[b"HTTP/1.1 ", b"never asked"]]
+
+    with pytest.raises(TransientError):
+        opened(server).head("k")
+
+
+def test_a_body_that_ends_early_is_a_passing_fault(server: RawServer) -> None:
+    short = answer("206 Partial", b"hel", 'ETag: "e"', "Content-Range: bytes 0-4/5").replace(
+        b"Content-Length: 3", b"Content-Length: 5"
+    )
+    server.connections = [[short]]
+
+    with opened(server).get("k", start=0, length=5) as reader:
+        assert reader.read(10) == b"hel"
+
+        with pytest.raises(TransientError):
+            reader.read(10)
+
+
+def test_nobody_signs_for_nobody(server: RawServer) -> None:
+    server.connections = [[HEAD_OK]]
+
+    opened(server, Anonymous()).head("k")
+
+    assert b"authorization" not in server.requests[0].lower()
+
+
+def test_proxies_are_left_to_the_long_way(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "")
+    connection = resolve(load_provider("seaweedfs"), endpoint="http://s3.example.org", environ={})
+
+    store = open_store(connection, Keys("AKIA", "secret"), "bucket")
+
+    assert isinstance(store, S3Store)
+    assert not isinstance(store._client, LeanClient)
+
+
+def test_weak_signatures_are_left_to_the_long_way() -> None:
+    connection = resolve(load_provider("seaweedfs"), endpoint="http://h", signature="v2", environ={})
+
+    store = open_store(connection, Keys("AKIA", "secret"), "bucket")
+
+    assert isinstance(store, S3Store)
+    assert not isinstance(store._client, LeanClient)
+
+
+def test_amazon_is_addressed_as_botocore_does() -> None:
+    connection = resolve(load_provider("aws"), region="eu-west-1", environ={})
+
+    store = open_store(connection, Keys("AKIA", "secret"), "my-bucket")
+
+    assert isinstance(store, S3Store)
+    assert store._client._base.host_header == "my-bucket.s3.eu-west-1.amazonaws.com"
+    assert store._client._base.path == "/"
+    assert store._client._base.origin.port == 443

@@ -25,8 +25,12 @@ from __future__ import annotations
 
 
 def one_line(text: str) -> str:
-    """Return `text` with every run of white space, line breaks included, as one blank."""
-    return " ".join(text.split())
+    """Return `text` fit for one line of a terminal.
+
+    Every run of white space, line breaks included, becomes one blank; characters that would act on
+    the terminal instead of being shown become ``?``. Texts of servers and clones pass through here.
+    """
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
 
 
 class S3xError(Exception):
@@ -61,7 +65,7 @@ class S3xError(Exception):
         self.remedy = one_line(remedy)
         self.http_status = http_status
         self.code = code
-        self.request_id = request_id
+        self.request_id = one_line(request_id) if request_id else None
         super().__init__(self.what)
 
     def __str__(self) -> str:

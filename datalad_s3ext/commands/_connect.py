@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 from datalad_s3ext.credentials.model import Anonymous
 from datalad_s3ext.errors import ConfigError, S3xError
 from datalad_s3ext.providers.load import load_provider
-from datalad_s3ext.providers.resolve import Connection, resolve
+from datalad_s3ext.providers.resolve import Connection, is_loopback_host, resolve
 from datalad_s3ext.providers.schema import Provider
 from datalad_s3ext.remote.settings import read_settings
 from datalad_s3ext.repo import remotes
@@ -57,13 +56,7 @@ def anonymous_can_read(connection: Connection, bucket: str, prefix: str, uuid: s
 
 def is_loopback(endpoint_url: str | None) -> bool:
     """Tell whether `endpoint_url` is on this machine."""
-    host = urlsplit(endpoint_url or "").hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(urlsplit(endpoint_url or "").hostname or "")
 
 
 def builtin_address_config(repo: Path, endpoint_url: str | None) -> dict[str, str]:

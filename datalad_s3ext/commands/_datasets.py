@@ -42,7 +42,7 @@ def enable(
     ConfigError
         When the name that came in with the clone is none.
     """
-    if remote.name.startswith("-"):
+    if remote.name.startswith("-") or remote.id.startswith("-"):
         raise ConfigError(f"special remote {remote.id} has the name {remote.name!r}, an option")
     # By UUID git-annex 10.20261026 notes `annex-verified` in a section of the UUID's name.
     is_only = [other.name for other in known].count(remote.name) == 1

@@ -8,6 +8,8 @@ from typing import Any
 
 from datalad.interface.results import get_status_dict
 
+from datalad_s3ext.errors import one_line
+
 lgr = logging.getLogger("datalad.s3ext")
 
 
@@ -21,7 +23,7 @@ def sibling_record(
         path=str(path.absolute()),
         type="sibling",
         status=status,
-        message=message,
+        message=one_line(message),
         logger=lgr,
         **known,
     )

@@ -19,6 +19,7 @@ def find_identity(
     profile: str | None = None,
     anonymous: bool = False,
     remembered: Keys | None = None,
+    endpoint_url: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Identity:
     """Return with which identity `provider` is to be asked. Nothing is sent.
@@ -30,6 +31,8 @@ def find_identity(
     ----------
     remembered : Keys, optional
         What git-annex keeps for this remote.
+    endpoint_url : str, optional
+        Where the keys will be sent, when that is known: keys of one server go to no other.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def find_identity(
     keys = (
         explicit
         or remembered
-        or sources.from_local_server(provider)
+        or sources.from_local_server(provider, endpoint_url)
         or sources.from_environment(environ)
     )
     if keys:

@@ -22,8 +22,10 @@ EXPIRATIONS = ("AWS_EXPIRATION", "AWS_CREDENTIAL_EXPIRATION")
 PROFILE = "AWS_PROFILE"
 
 
-def from_local_server(provider: Provider) -> Keys | None:
+def from_local_server(provider: Provider, endpoint_url: str | None = None) -> Keys | None:
     """Return the keys of the running local server, when the preset means that one.
+
+    They are for that server alone: with another `endpoint_url` there are none.
 
     Raises
     ------
@@ -33,6 +35,8 @@ def from_local_server(provider: Provider) -> Keys | None:
     if not provider.endpoint.local_server:
         return None
     record = server_record()
+    if endpoint_url not in (None, record["endpoint"]):
+        return None
     return Keys(
         access_key_id=record["access_key_id"],
         secret_access_key=record["secret_access_key"],

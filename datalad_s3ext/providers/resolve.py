@@ -6,6 +6,7 @@ perhaps a port, never more, since it is stored in the configuration that everybo
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -121,6 +122,8 @@ def server_record() -> Mapping[str, str]:
         # `from None`: the text of the file, with the secret, must not stand in a traceback
         kind = type(exc).__name__
         raise ConfigError(f"{path} cannot be read ({kind})", remedy=START_SERVER) from None
+    if isinstance(raw, dict) and "pid" in raw and raw["pid"] is None:
+        raise ConfigError("the local S3 server is stopped", remedy=START_SERVER)
     missing = [key for key in _RECORD_KEYS if not isinstance(raw, dict) or key not in raw]
     if missing:
         raise ConfigError(f"{path} lacks {', '.join(missing)}", remedy=START_SERVER)
@@ -273,8 +276,17 @@ def _ask_variable(provider: Provider, name: str) -> str:
 def _usual_scheme(text: str) -> str:
     """Plain http is for this machine only."""
     host = _split_url(f"https://{text}", "endpoint")[0].hostname or ""
-    is_here = host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
-    return "http" if is_here else "https"
+    return "http" if is_loopback_host(host) else "https"
+
+
+def is_loopback_host(host: str) -> bool:
+    """Tell whether the host name or address `host` means this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _split_url(text: str, source: str) -> tuple[SplitResult, int | None]:

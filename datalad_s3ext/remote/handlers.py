@@ -7,14 +7,16 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from annexremote import Master, RemoteError, SpecialRemote
 from annexremote.annexremote import UnexpectedMessage
 
-from datalad_s3ext.errors import ObjectNotFound, S3xError, one_line
+from datalad_s3ext.errors import AccessDenied, CredentialsError, ObjectNotFound, S3xError, one_line
 from datalad_s3ext.remote.local import LocalChoices, read_choices
+from datalad_s3ext.remote.messages import HungUp
 from datalad_s3ext.remote.place import Place, Places, connect, foreign_marker, load_preset, open_place
 from datalad_s3ext.remote.settings import SETTINGS, RemoteSettings, read_settings
 from datalad_s3ext.repo.keys import parse_key
@@ -40,6 +42,8 @@ class Shared:
         self._settings: RemoteSettings | None = None
         self._uuid: str | None = None
         self._pool: Pool | None = None
+        self._pool_lock = Lock()  # never held while git-annex is asked: `stop` needs it
+        self.ended = Event()
 
     def settings(self, annex: Master) -> RemoteSettings:
         """Return the remote's parameters, asked for once."""
@@ -60,14 +64,15 @@ class Shared:
         """Return the workers, started at first use."""
         from datalad_s3ext.transfer.pool import Pool
 
-        with self._lock:
+        with self._pool_lock:
             if self._pool is None:
-                self._pool = Pool()
+                self._pool = Pool(cancelled=self.ended)
             return self._pool
 
     def stop(self) -> None:
         """End transfers under way: git-annex has gone."""
-        with self._lock:
+        with self._pool_lock:
+            self.ended.set()
             if self._pool is not None:
                 self._pool.cancel()
 
@@ -88,10 +93,15 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
     def initremote(self) -> None:
         """Make bucket and marker, or find them; safe to repeat."""
         with self._reported():
-            place = self._open(anonymous=False, prefer_environment=True)
-            self._ensure_bucket(place)
-            self._ensure_marker(place)
-            self._remember_keys(place)
+            try:
+                place = self._open(anonymous=False, prefer_environment=True)
+                self._ensure_bucket(place)
+                self._ensure_marker(place)
+            except (CredentialsError, AccessDenied):
+                if not self._is_public():
+                    raise
+            else:
+                self._remember_keys(place)
 
     def prepare(self) -> None:
         """Check the parameters for form. Nothing is sent, and boto3 is not imported."""
@@ -141,25 +151,21 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
     def checkpresent(self, key: str) -> bool:
         """Tell whether the content is there: data is dropped elsewhere on the strength of this.
 
-        "Yes" needs the right size where the key tells it. Before the first "no", and before a "yes"
-        that no size supports, the store must have shown that it is ours.
+        The store has shown before that it is ours. "Yes" needs the right size where the key tells it.
         """
         with self._reported():
             place = self._for_reading()
             expected = parse_key(key).stored_bytes
             try:
-                found: int | None = place.store.head(place.layout.of_key(key)).size_bytes
+                found = place.store.head(place.layout.of_key(key)).size_bytes
             except ObjectNotFound:
-                found = None
-            if found is None or found != expected:
-                self._shared.places.confirm(place, self._shared.uuid(self.annex))
-            return found is not None and expected in (None, found)
+                return False
+            return expected in (None, found)
 
     def remove(self, key: str) -> None:
-        """Remove content. That it is not there is success, once the store has shown that it is ours."""
+        """Remove content. That it is not there is success."""
         with self._reported():
             place = self._for_writing()
-            self._shared.places.confirm(place, self._shared.uuid(self.annex))
             place.store.delete(place.layout.of_key(key))
 
     # -- what it is ---------------------------------------------------------------------------
@@ -170,14 +176,13 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
 
     def getavailability(self) -> str:
         """Tell whether everybody can reach the store: ``global``, ``local`` or ``unavailable``."""
-        from datalad_s3ext.places import server_record
+        from datalad_s3ext.providers.resolve import server_record
 
-        try:
-            preset = load_preset(self._shared.settings(self.annex))
-        except S3xError:
-            return "global"
-        if preset.endpoint.local_server and not server_record().exists():
-            return "unavailable"
+        if self._uses_local_server():
+            try:
+                server_record()
+            except S3xError:
+                return "unavailable"
         return "local" if self._is_local() else "global"
 
     def whereis(self, key: str) -> str | None:
@@ -224,44 +229,67 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
             yield
         except S3xError as error:
             raise RemoteError(str(error)) from error
-        except UnexpectedMessage:
-            raise  # git-annex hung up in the middle of a question
+        except HungUp:
+            raise
         except Exception as error:
             self.debug(traceback.format_exc())
             raise RemoteError(
                 one_line(f"internal error of git-annex-remote-s3x: {type(error).__name__}: {error}")
             ) from error
 
-    def _is_local(self) -> bool:
+    def _uses_local_server(self) -> bool:
         try:
             settings = self._shared.settings(self.annex)
-            if load_preset(settings).endpoint.local_server:
-                return True
+            return load_preset(settings).endpoint.local_server and settings.endpoint is None
         except S3xError:
             return False
-        from urllib.parse import urlsplit
 
-        host = urlsplit(settings.endpoint or "").hostname or ""
-        return host in ("localhost", "::1") or host.startswith("127.")
+    def _is_local(self) -> bool:
+        from datalad_s3ext.providers.resolve import is_loopback_host
+
+        if self._uses_local_server():
+            return True
+        try:
+            endpoint = self._shared.settings(self.annex).endpoint
+            return is_loopback_host(urlsplit(endpoint or "").hostname or "")
+        except (S3xError, ValueError):
+            return False
 
     def _choices(self) -> LocalChoices:
-        name = ""
-        if "GETGITREMOTENAME" in self.annex.protocol.extensions:
+        if "GETGITREMOTENAME" not in self.annex.protocol.extensions:
+            return LocalChoices()
+        try:
             name = self.annex.getgitremotename()
+        except UnexpectedMessage:  # git-annex before 10.20260115, during INITREMOTE
+            return LocalChoices()
         return read_choices(name) if name else LocalChoices()
 
     def _for_writing(self) -> Place:
-        return self._shared.places.for_writing(lambda anonymous: self._open(anonymous=anonymous))
+        uuid = self._shared.uuid(self.annex)
+        return self._shared.places.for_writing(lambda anonymous: self._open(anonymous=anonymous), uuid)
 
     def _for_reading(self) -> Place:
-        return self._shared.places.for_reading(lambda anonymous: self._open(anonymous=anonymous))
+        uuid = self._shared.uuid(self.annex)
+        return self._shared.places.for_reading(lambda anonymous: self._open(anonymous=anonymous), uuid)
+
+    def _is_public(self) -> bool:
+        """Tell whether everybody can read the remote's own marker: then it can be used for reading."""
+        try:
+            return self._open(anonymous=True).marker() == self._shared.uuid(self.annex)
+        except S3xError:
+            return False
 
     def _open(self, *, anonymous: bool, prefer_environment: bool = False) -> Place:
+        from datalad_s3ext.transfer.pool import interruptible_sleep
+
         settings = self._shared.settings(self.annex)
         environment_first = prefer_environment and "AWS_ACCESS_KEY_ID" in os.environ
         wanted = anonymous or os.environ.get("S3X_ANONYMOUS") == "1"
         remembered = None if environment_first or wanted else self._remembered_keys()
-        return open_place(settings, self._choices(), remembered=remembered, anonymous=wanted)
+        return open_place(
+            settings, self._choices(), remembered=remembered, anonymous=wanted,
+            sleep=interruptible_sleep(self._shared.ended),
+        )  # fmt: skip
 
     def _remembered_keys(self) -> Keys | None:
         from datalad_s3ext.credentials.model import Keys

@@ -15,6 +15,7 @@ PREFIX = "s3x-"
 Signature = Literal["v4", "v2"]
 V4: Signature = "v4"
 V2: Signature = "v2"
+_TRUE = frozenset({"true", "1", "yes", "on"})
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def read_choices(remote_name: str) -> LocalChoices:
     values = _git_config(f"remote.{remote_name}.{PREFIX}")
     return LocalChoices(
         profile=values.get("profile"),
-        anonymous=values.get("anonymous", "").lower() in ("true", "1", "yes", "on"),
+        anonymous=values.get("anonymous", "false").lower() in _TRUE,
         signature={"v2": V2, "v4": V4}.get(values.get("signature", "")),
     )
 
@@ -48,4 +49,9 @@ def _git_config(prefix: str) -> Mapping[str, str]:
         check=False,
     )
     pairs = (entry.partition("\n") for entry in found.stdout.split("\0") if entry)
-    return {name.removeprefix(prefix): value for name, _, value in pairs if name.startswith(prefix)}
+    # a name without "=" is git's short form of true
+    return {
+        name.removeprefix(prefix): value if equals else "true"
+        for name, equals, value in pairs
+        if name.startswith(prefix)
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -31,8 +32,22 @@ def main() -> int:
     with _own_output() as output:
         wire = Wire(output)
         wire.send(VERSION)  # first of all: git-annex goes on while the rest is imported
-        _serve(wire)
-    return 0
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _end)
+        try:
+            _serve(wire)
+        except _Ended:
+            os._exit(1)
+    os._exit(0)  # workers that still wait for a server must not keep the process
+
+
+class _Ended(BaseException):
+    """A signal asks the process to end: what is under way is taken back first."""
+
+
+def _end(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise _Ended
 
 
 def _serve(wire: Wire) -> None:
@@ -52,6 +67,6 @@ def _own_output() -> BinaryIO:
 
     A stray line on standard output would break the conversation.
     """
-    output = os.fdopen(os.dup(1), "wb")
+    output = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     return output

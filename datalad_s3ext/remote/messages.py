@@ -17,7 +17,11 @@ EXTENSIONS = ("INFO", "GETGITREMOTENAME", "UNAVAILABLERESPONSE", "ASYNC")
 
 def decode(line: bytes) -> str:
     """Return a received line as text, without its line break."""
-    return line.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
+    return line.decode("utf-8", "surrogateescape").removesuffix("\n")
+
+
+class HungUp(Exception):
+    """git-annex closed its end in the middle of a question."""
 
 
 def split_job(line: str) -> tuple[str, str] | None:
@@ -38,9 +42,10 @@ class Wire:
         """Write one line at once. A reader that has gone is no error: the end of input says so too."""
         data = line.encode("utf-8", "surrogateescape") + b"\n"
         with self._lock:
+            view = memoryview(data)
             try:
-                self._output.write(data)
-                self._output.flush()
+                while view:
+                    view = view[self._output.write(view) :]
             except BrokenPipeError:
                 return
 

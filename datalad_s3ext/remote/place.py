@@ -6,14 +6,17 @@ runs, and boto3 is not imported, before the first request that must reach the st
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from datalad_s3ext.errors import ConfigError, CredentialsError, S3xError
+from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
 from datalad_s3ext.remote.layout import Layout
 from datalad_s3ext.remote.local import LocalChoices
 from datalad_s3ext.remote.settings import RemoteSettings
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.providers.schema import Provider, Signature
     from datalad_s3ext.store.base import ObjectStore, PutOptions
+
+lgr = logging.getLogger(__name__)
+
+_UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Place:
         return read_marker(self.store, self.layout.prefix)
 
     def confirm(self, uuid: str) -> None:
-        """Make sure that an answer "absent" from this store would be believable.
+        """Make sure that what this store says about the remote `uuid` can be believed.
 
         Raises
         ------
@@ -60,19 +67,23 @@ class Place:
 
 def foreign_marker(place: Place, found: str) -> ConfigError:
     """Return the error for a bucket that another special remote uses."""
+    owner = f" (UUID {found})" if _UUID.fullmatch(found) else ""
     where = f"bucket {place.store.bucket}" + (
         f", prefix {place.layout.prefix}," if place.layout.prefix else ""
     )
     return ConfigError(
-        f"{where} already belongs to another special remote (UUID {found})",
+        f"{where} already belongs to another special remote{owner}",
         remedy="choose a prefix of its own for this data set: fileprefix=NAME/",
     )
 
 
 def dataset_root(start: Path | None = None) -> Path | None:
-    """Return the nearest folder upwards that holds `.datalad`; presets of the data set lie there."""
+    """Return the top of the repository around `start`; presets of the data set lie there.
+
+    Folders above the repository are somebody else's and are not looked at.
+    """
     here = (start or Path.cwd()).absolute()
-    return next((folder for folder in (here, *here.parents) if (folder / ".datalad").is_dir()), None)
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
 
 
 def load_preset(settings: RemoteSettings) -> Provider:
@@ -111,10 +122,12 @@ def _signature(settings: RemoteSettings, choices: LocalChoices) -> Signature | N
     if settings.signature != "v2":
         return "v4" if settings.signature == "v4" else None
     requests = load_preset(settings).requests
-    if "v2" in (requests.signature, requests.signature_fallback):
+    own_place = settings.endpoint is None
+    if own_place and "v2" in (requests.signature, requests.signature_fallback):
         return "v2"
     raise ConfigError(
-        "signature=v2 is weak and not what this provider's preset asks for",
+        "signature=v2 is weak: whoever sees a request can use it elsewhere, and nobody on this "
+        "machine has agreed to it",
         remedy="if you trust the service: git config remote.NAME.s3x-signature v2",
     )
 
@@ -125,7 +138,7 @@ def open_place(
     *,
     remembered: Keys | None = None,
     anonymous: bool = False,
-    connections: int = 16,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Place:
     """Open the bucket of a remote.
 
@@ -135,6 +148,8 @@ def open_place(
         Keys that git-annex keeps for this remote.
     anonymous
         Send no credentials, whatever there is.
+    sleep
+        How to wait between two tries; may raise to give up.
 
     Raises
     ------
@@ -151,8 +166,9 @@ def open_place(
         profile=choices.profile,
         anonymous=anonymous or choices.anonymous or settings.signature == "anonymous",
         remembered=remembered,
+        endpoint_url=connection.endpoint_url,
     )
-    store = open_patient_store(connection, identity, settings.bucket, connections=connections)
+    store = open_patient_store(connection, identity, settings.bucket, sleep=sleep)
     options = PutOptions(
         storage_class=settings.storageclass,
         metadata=settings.metadata,
@@ -165,7 +181,7 @@ def open_place(
 
 
 class Places:
-    """The open bucket of this process: opened once, shared by all jobs, for writing or for reading.
+    """The open bucket of this process: opened once, shown to be ours, shared by all jobs.
 
     Methods may be called from any thread.
     """
@@ -174,38 +190,42 @@ class Places:
         self._lock = Lock()
         self._writing: Place | None = None
         self._reading: Place | None = None
-        self._confirmed = False
 
-    def for_writing(self, opener: Callable[[bool], Place]) -> Place:
-        """Return the open bucket; `opener` is called with ``anonymous=False`` the first time."""
+    def for_writing(self, opener: Callable[[bool], Place], uuid: str) -> Place:
+        """Return the bucket, opened by ``opener(anonymous=False)`` the first time.
+
+        Raises
+        ------
+        S3xError
+            It cannot be opened, or has not shown that it belongs to the remote `uuid`.
+        """
         with self._lock:
             if self._writing is None:
-                self._writing = opener(False)
+                self._writing = _confirmed(opener(False), uuid)
             return self._writing
 
-    def for_reading(self, opener: Callable[[bool], Place]) -> Place:
-        """Return the open bucket, without credentials when there are none: it may be public."""
+    def for_reading(self, opener: Callable[[bool], Place], uuid: str) -> Place:
+        """Return the bucket; opened without credentials where those are missing or refused."""
         with self._lock:
-            if self._writing is not None:
-                return self._writing
-            if self._reading is None:
-                self._reading = self._open_for_reading(opener)
-            return self._reading
+            if self._writing is None and self._reading is None:
+                try:
+                    self._writing = _confirmed(opener(False), uuid)
+                except (CredentialsError, AccessDenied) as refused:
+                    self._reading = _opened_by_nobody(opener, uuid, refused)
+            return cast("Place", self._writing or self._reading)
 
-    def _open_for_reading(self, opener: Callable[[bool], Place]) -> Place:
-        try:
-            self._writing = opener(False)
-            return self._writing
-        except CredentialsError as missing:
-            try:
-                public = opener(True)
-                public.marker()
-            except S3xError:
-                raise missing from None
-            return public
 
-    def confirm(self, place: Place, uuid: str) -> None:
-        """Do `Place.confirm` once per process."""
-        if not self._confirmed:
-            place.confirm(uuid)
-            self._confirmed = True
+def _confirmed(place: Place, uuid: str) -> Place:
+    place.confirm(uuid)
+    return place
+
+
+def _opened_by_nobody(opener: Callable[[bool], Place], uuid: str, refused: S3xError) -> Place:
+    """Open the bucket as everybody can, or raise `refused`, which says more."""
+    try:
+        place = opener(True)
+        if place.marker() == uuid:
+            return place
+    except S3xError as error:
+        lgr.debug("the bucket is not public either: %s", error)
+    raise refused

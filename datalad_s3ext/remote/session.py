@@ -14,7 +14,7 @@ from collections.abc import Callable
 from threading import Thread
 from typing import TYPE_CHECKING, BinaryIO
 
-from annexremote import Master, UnsupportedRequest
+from annexremote import Master
 from annexremote.annexremote import Protocol, UnexpectedMessage
 
 from datalad_s3ext.errors import one_line
@@ -23,6 +23,7 @@ from datalad_s3ext.remote.messages import (
     VERSION,
     Channel,
     DirectChannel,
+    HungUp,
     Wire,
     decode,
     split_job,
@@ -55,10 +56,16 @@ class Requests(Protocol):  # type: ignore[misc]
             return UNSUPPORTED
         try:
             reply: str | None = method(rest) if separator else method()
-        except (UnsupportedRequest, TypeError, SyntaxError, ValueError):
+        except HungUp:
+            raise
+        except Exception:  # noqa: BLE001 - the border: an unanswered request would never end
             self.remote.debug(traceback.format_exc())
             return UNSUPPORTED
         return reply
+
+    def do_ERROR(self, message: str) -> None:  # noqa: N802
+        """Take note of git-annex's complaint. Answering with ERROR would fail every job."""
+        self.remote.debug(f"git-annex says: {message}")
 
     def do_EXTENSIONS(self, param: str) -> str:  # noqa: N802 (named by annexremote)
         """Agree on the extensions that both sides know."""
@@ -98,8 +105,8 @@ class Conversation(Master):  # type: ignore[misc]
         """Answer one request."""
         try:
             reply = self.protocol.command(line)
-        except UnexpectedMessage:
-            return  # git-annex hung up in the middle of a question
+        except HungUp:
+            return
         if reply:
             self._send(reply)
 
@@ -111,7 +118,10 @@ class Conversation(Master):  # type: ignore[misc]
     def _ask(self, request: str, reply_keyword: str, reply_count: int) -> list[str]:
         """Ask git-annex; unlike annexremote's own, keep blanks at the end of a value."""
         self._send(request)
-        words = self.input.readline().removesuffix("\n").split(" ", reply_count)
+        line = self.input.readline()
+        if not line:
+            raise HungUp
+        words = line.removesuffix("\n").split(" ", reply_count)
         if words[0] != reply_keyword:
             raise UnexpectedMessage(f"expected {reply_keyword}")
         return words[1:] + [""] * (reply_count + 1 - len(words))

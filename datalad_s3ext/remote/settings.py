@@ -10,6 +10,7 @@ text. Whatever weakens security has no place here. It belongs to the local git c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -23,6 +24,8 @@ Addressing = Literal["path", "virtual"]
 SignatureChoice = Literal["v4", "v2", "anonymous"]
 PATH_OR_VIRTUAL: tuple[Addressing, ...] = ("path", "virtual")
 SIGNATURES: tuple[SignatureChoice, ...] = ("v4", "v2", "anonymous")
+SENT_AS_HEADERS = frozenset({"storageclass", "sse", "sse-kms-key-id", "x-amz-tagging", "region"})
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -105,6 +108,13 @@ def read_settings(get: Callable[[str], str]) -> RemoteSettings:
     ConfigError
         When one has no sensible form; the message names it.
     """
+    values = {setting.name: get(setting.name) for setting in SETTINGS}
+    for name, value in values.items():
+        _check_text(name, value)
+    return _parsed(values.__getitem__)
+
+
+def _parsed(get: Callable[[str], str]) -> RemoteSettings:
     bucket = get("bucket")
     if not bucket:
         raise ConfigError("bucket is not set", remedy="add bucket=NAME")
@@ -123,8 +133,28 @@ def read_settings(get: Callable[[str], str]) -> RemoteSettings:
         sse=_one_of("sse", get("sse"), ("AES256", "aws:kms")),
         sse_kms_key_id=get("sse-kms-key-id") or None,
         tagging=get("x-amz-tagging") or None,
-        metadata=dict(parse_qsl(get("x-amz-meta"))),
+        metadata=_metadata(get("x-amz-meta")),
     )
+
+
+def _check_text(name: str, value: str) -> None:
+    """Refuse what could act as something else than text, in a header or on a terminal."""
+    if not value.isprintable():
+        raise ConfigError(f"{name} holds a control character", remedy=f"set {name} anew")
+    if name in SENT_AS_HEADERS and not value.isascii():
+        raise ConfigError(f"{name} holds a character that no HTTP header takes", remedy="use ASCII")
+
+
+def _metadata(text: str) -> Mapping[str, str]:
+    """Return names and values of x-amz-meta."""
+    found = dict(parse_qsl(text))
+    for name, value in found.items():
+        if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            raise ConfigError(
+                f"x-amz-meta holds {name!r}, which no HTTP header takes",
+                remedy="use letters, digits and - in names, and ASCII in values",
+            )
+    return found
 
 
 Choice = TypeVar("Choice", bound=str)

@@ -8,6 +8,7 @@ configuration.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ EXTERNAL_TYPE = "s3x"
 PROFILE_CONFIG = "s3x-profile"
 ANONYMOUS_CONFIG = "s3x-anonymous"
 SIGNATURE_CONFIG = "s3x-signature"
-"""Name of the object, below the prefix, that says whose bucket this is."""
+"""Names of the local git configuration of a remote, ``remote.<name>.*``; read by the remote, too."""
 
-_ESCAPE = re.compile(r"&(\d+);")
+_ESCAPE = re.compile(r"&(\d{1,7});")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEAD = "X"
 AMAZON = "amazonaws.com"
 
@@ -60,8 +62,9 @@ class SpecialRemote:
 
     @property
     def bucket(self) -> str:
-        """Return the bucket's name."""
-        return self.parameters.get("bucket", "").lower()
+        """Return the bucket's name; built-in ``type=S3`` writes it in lower case."""
+        name = self.parameters.get("bucket", "")
+        return name if self.is_ours else name.lower()
 
     @property
     def prefix(self) -> str:
@@ -174,14 +177,15 @@ def remembered_keys(repo: Path, remote: SpecialRemote) -> Keys | None:
 def parse_remote_log(text: str) -> dict[str, dict[str, str]]:
     """Return the newest parameters of every UUID in `text`, the content of remote.log.
 
-    A merge may leave several lines of one UUID: the newest counts, and the later of equals.
+    A merge may leave several lines of one UUID: the newest counts, and the later of equals. A line
+    whose first word could not be a UUID is nobody's: it must not end up as an option of git-annex.
     """
     newest: dict[str, tuple[float, dict[str, str]]] = {}
     for line in text.splitlines():
         uuid, *words = line.split(" ")
         pairs = dict(word.split("=", 1) for word in words if "=" in word)
         age = _timestamp(pairs.pop("timestamp", ""))
-        if uuid and (uuid not in newest or newest[uuid][0] <= age):
+        if _ID.fullmatch(uuid) and (uuid not in newest or newest[uuid][0] <= age):
             newest[uuid] = (age, {key: unescape(value) for key, value in pairs.items()})
     return {uuid: parameters for uuid, (_, parameters) in newest.items()}
 
@@ -199,7 +203,11 @@ def parse_dead(text: str) -> set[str]:
 
 def unescape(value: str) -> str:
     """Undo git-annex's writing of white space and ``&`` as ``&<code>;``."""
-    return _ESCAPE.sub(lambda match: chr(int(match[1])), value)
+    return _ESCAPE.sub(lambda match: _character(int(match[1])) or match[0], value)
+
+
+def _character(code: int) -> str | None:
+    return chr(code) if code <= sys.maxunicode else None
 
 
 def _special_remote(

@@ -61,7 +61,12 @@ class RetryPolicy:
 
 
 def open_patient_store(
-    connection: Connection, identity: Identity, bucket: str, *, connections: int = 16
+    connection: Connection,
+    identity: Identity,
+    bucket: str,
+    *,
+    connections: int = 16,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> ObjectStore:
     """Return `bucket` as a store that tries again; this is what every command and remote uses.
 
@@ -72,7 +77,8 @@ def open_patient_store(
     """
     from datalad_s3ext.store.s3 import open_store
 
-    return Retrying(open_store(connection, identity, bucket, max_connections=connections))
+    store = open_store(connection, identity, bucket, max_connections=connections)
+    return Retrying(store, sleep=sleep)
 
 
 class Retrying(ObjectStore):

@@ -23,6 +23,8 @@ from datalad_s3ext.units import KIB, MIB, human_size
 
 RANGE_BYTES = 8 * MIB
 READ_BYTES = 256 * KIB
+GIVE_UP_S = 5.0
+"""How long a download that failed waits for its ranges under way."""
 
 
 def download_file(
@@ -210,9 +212,7 @@ class _Window:
 
     def _drop_all(self) -> None:
         futures = [future for _, future in self._under_way]
-        for future in futures:
-            future.cancel()
-        wait(futures)
+        wait([future for future in futures if not future.cancel()], GIVE_UP_S)
         for span, _ in self._under_way:
             self._pool.buffer.give(span.size_bytes)
 

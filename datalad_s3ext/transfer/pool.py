@@ -25,6 +25,16 @@ class Cancelled(LocalError):
         super().__init__("the transfer was interrupted", remedy="run the command again to go on")
 
 
+def interruptible_sleep(cancelled: threading.Event) -> Callable[[float], None]:
+    """Return a `time.sleep` that raises `Cancelled` as soon as `cancelled` is set."""
+
+    def sleep(seconds: float) -> None:
+        if cancelled.wait(seconds):
+            raise Cancelled
+
+    return sleep
+
+
 class Budget:
     """A number of bytes that threads borrow and give back; `take` waits until there are enough."""
 
@@ -65,10 +75,16 @@ class Pool:
     never wait for other work, so the queue always moves.
     """
 
-    def __init__(self, *, connections: int = CONNECTIONS, buffer_bytes: int = BUFFER_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        connections: int = CONNECTIONS,
+        buffer_bytes: int = BUFFER_BYTES,
+        cancelled: threading.Event | None = None,
+    ) -> None:
         self.connections = connections
         self.buffer = Budget(buffer_bytes)
-        self._cancelled = threading.Event()
+        self._cancelled = cancelled or threading.Event()
         self._workers = ThreadPoolExecutor(connections, thread_name_prefix="s3x-worker")
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
@@ -80,7 +96,10 @@ class Pool:
             When the process is ending.
         """
         self.check()
-        return self._workers.submit(work)
+        try:
+            return self._workers.submit(work)
+        except RuntimeError as error:
+            raise Cancelled from error
 
     def check(self) -> None:
         """Raise `Cancelled` when the process is ending."""

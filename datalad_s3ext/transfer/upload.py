@@ -7,9 +7,10 @@ object is left that is present and wrong, and no unfinished multipart upload.
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from contextlib import suppress
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,12 @@ from datalad_s3ext.transfer.plan import Span, cut, part_bytes
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
 from datalad_s3ext.transfer.slices import FileSlice
+
+lgr = logging.getLogger(__name__)
+
+Sent = Future[tuple[bytes, PartReceipt]]
+GIVE_UP_S = 5.0
+"""How long an upload that failed waits for its parts under way before it is taken back anyway."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +92,7 @@ def upload_file(
     source = Source.of(path)
     piece = part_bytes(source.size_bytes, limits, part_size)
     if source.size_bytes <= min(piece, limits.max_put):
-        stored = _put_whole(store, name, source, progress, options)
-        if limits.etag_is_md5 is not True:
-            confirm_size(store, name, source.size_bytes)
+        stored = _put_whole(store, name, source, limits, progress, options)
     else:
         parts = cut(source.size_bytes, piece)
         stored = _PartedUpload(store, name, source, limits, pool, progress, options).run(parts)
@@ -97,18 +102,37 @@ def upload_file(
 
 
 def _put_whole(
-    store: ObjectStore, name: str, source: Source, progress: Progress, options: PutOptions
+    store: ObjectStore,
+    name: str,
+    source: Source,
+    limits: Upload,
+    progress: Progress,
+    options: PutOptions,
 ) -> Stored:
     with _opened(source) as file:
         body = FileSlice(file, 0, source.size_bytes, on_send=progress.add)
-        stored = store.put(name, body, source.size_bytes, md5=body.md5(), options=options)
+        digest = body.md5()
+        stored = store.put(name, body, source.size_bytes, md5=digest, options=options)
         body.sent()
-    try:
-        source.check_unchanged()
-    except LocalError:
-        store.delete(name)
-        raise
+    if limits.etag_is_md5 is not True or stored.etag != digest.hex():
+        confirm_size(store, name, source.size_bytes)
+    _check_what_was_sent(store, name, source, digest)
     return stored
+
+
+def _check_what_was_sent(store: ObjectStore, name: str, source: Source, digest: bytes) -> None:
+    """Delete the object when the file was given other content while it was sent.
+
+    A file that was only touched is no reason: the object may be the only copy that is left.
+    """
+    if Source.of(source.path) == source:
+        return
+    with _opened(source) as file:
+        size_bytes = Source.of(source.path).size_bytes
+        if FileSlice(file, 0, size_bytes).md5() == digest:
+            return
+    store.delete(name)
+    source.check_unchanged()
 
 
 class _PartedUpload:
@@ -140,30 +164,38 @@ class _PartedUpload:
             digests, receipts = self._send_all(spans)
             self._source.check_unchanged()
             return self._complete(digests, receipts)
-        except BaseException:
-            with suppress(S3xError):
-                self._store.abort_upload(self._name, self._upload_id)
+        except BaseException as error:
+            self._take_back(error)
             raise
 
-    def _send_all(self, spans: Sequence[Span]) -> tuple[list[bytes], list[PartReceipt]]:
-        futures = [self._pool.submit(lambda span=span: self._send(span)) for span in spans]  # type: ignore[misc]
+    def _take_back(self, error: BaseException) -> None:
         try:
-            self._wait(futures)
-            results = [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
-            wait(futures)
-        return [digest for digest, _ in results], [receipt for _, receipt in results]
+            self._store.abort_upload(self._name, self._upload_id)
+        except S3xError as refused:
+            lgr.warning("parts of %s are left at the server: %s", self._name, refused)
+            if isinstance(error, S3xError):
+                error.remedy += "; parts that were sent are left at the server, and may be billed"
 
-    def _wait(self, futures: Sequence[Future[tuple[bytes, PartReceipt]]]) -> None:
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=REPORT_EVERY_S, return_when=FIRST_EXCEPTION)
-            self._progress.report()
-            self._pool.check()
-            for future in done:
-                future.result()
+    def _send_all(self, spans: Sequence[Span]) -> tuple[list[bytes], list[PartReceipt]]:
+        """Keep as many parts under way as there are connections: other jobs want their turn, too."""
+        waiting = deque(spans)
+        under_way: set[Sent] = set()
+        done: list[tuple[bytes, PartReceipt]] = []
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < self._pool.connections:
+                    under_way.add(self._submit(waiting.popleft()))
+                finished, under_way = wait(under_way, REPORT_EVERY_S, FIRST_COMPLETED)
+                done += [future.result() for future in finished]
+                self._progress.report()
+                self._pool.check()
+        finally:
+            wait([future for future in under_way if not future.cancel()], GIVE_UP_S)
+        done.sort(key=lambda sent: sent[1].number)
+        return [digest for digest, _ in done], [receipt for _, receipt in done]
+
+    def _submit(self, span: Span) -> Sent:
+        return self._pool.submit(lambda: self._send(span))
 
     def _send(self, span: Span) -> tuple[bytes, PartReceipt]:
         self._pool.check()

@@ -39,6 +39,7 @@ class FakeAnnex:
         self.uuid = uuid
         self.remote_name = remote_name
         self.asked: list[str] = []
+        self.answers_questions = True
         self.progress: list[int] = []
         with (stderr or Path(os.devnull)).open("wb") as errors:
             self._process = subprocess.Popen(
@@ -50,7 +51,7 @@ class FakeAnnex:
                 env={**os.environ, **(env or {})},
             )
         self._lines: Queue[str | None] = Queue()
-        self._put_back: deque[str] = deque()
+        self._put_back: deque[str | None] = deque()
         Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -85,11 +86,23 @@ class FakeAnnex:
         self._process.stdin.write(line.encode("utf-8", "surrogateescape") + b"\n")
         self._process.stdin.flush()
 
+    def has_line(self) -> bool:
+        """Tell whether `receive` would return at once; questions and progress are dealt with."""
+        while not self._put_back and not self._lines.empty():
+            line = self._lines.get()
+            if line is None or not self._handled(line):
+                self._put_back.append(line)
+        return bool(self._put_back)
+
     def receive(self) -> str:
         """Return the next line that is no question, no PROGRESS and no DEBUG."""
         while True:
             try:
-                line = self._lines.get(timeout=LINE_TIMEOUT_S)
+                line = (
+                    self._put_back.popleft()
+                    if self._put_back
+                    else self._lines.get(timeout=LINE_TIMEOUT_S)
+                )
             except Empty:
                 raise AssertionError("the remote says nothing") from None
             if line is None:
@@ -129,7 +142,7 @@ class FakeAnnex:
             "GETUUID": f"VALUE {self.uuid}",
             "GETGITREMOTENAME": f"VALUE {self.remote_name}",
         }
-        if word not in answers:
+        if word not in answers or not self.answers_questions:
             return False
         self.asked.append(message)
         self.send(prefix + answers[word])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -267,19 +268,78 @@ def test_a_local_server_that_does_not_run_is_unavailable(tmp_path: Path) -> None
         assert "datalad s3-serve --background" in annex.ask("CHECKPRESENT SHA256E-s1--x")
 
 
+@pytest.mark.parametrize("preset", ["other", "ceph", "seaweedfs"])
 @pytest.mark.parametrize("local", [False, True])
 def test_the_weak_signature_needs_a_word_from_this_machine(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path, local: bool
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path, local: bool, preset: str
 ) -> None:
-
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     if local:
         subprocess.run(
             ["git", "-C", tmp_path, "config", "remote.s3x-test.s3x-signature", "v2"], check=True
         )
-    with started(seaweed, new_bucket, tmp_path, signature="v2") as annex:
+    with started(seaweed, new_bucket, tmp_path, signature="v2", provider=preset) as annex:
         annex.start()
 
         answer = annex.ask("INITREMOTE")
 
     assert answer == "INITREMOTE-SUCCESS" if local else "s3x-signature" in answer
+
+
+def test_keys_of_the_local_server_go_nowhere_else(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    record = '{"endpoint":"http://127.0.0.1:1","region":"r","access_key_id":"A","secret_access_key":"S","pid":1}'
+    (home / "server.json").write_text(record)
+    config = {"provider": "local", "bucket": "b", "endpoint": "http://127.0.0.1:2"}
+    with FakeAnnex(config, cwd=tmp_path, env={"S3EXT_SERVER_HOME": str(home)}) as annex:
+        annex.start()
+
+        assert "no keys were found" in annex.ask("CHECKPRESENT SHA256E-s1--x")
+
+
+def test_a_stopped_local_server_is_unavailable(tmp_path: Path) -> None:
+    record = '{"endpoint":"http://127.0.0.1:1","region":"r","access_key_id":"A","secret_access_key":"S","pid":null}'
+    (tmp_path / "server.json").write_text(record)
+    with FakeAnnex(
+        {"provider": "local", "bucket": "b"}, cwd=tmp_path, env={"S3EXT_SERVER_HOME": str(tmp_path)}
+    ) as annex:
+        annex.start()
+
+        assert annex.ask("GETAVAILABILITY") == "AVAILABILITY UNAVAILABLE"
+        assert "s3-serve --background" in annex.ask("CHECKPRESENT SHA256E-s1--x")
+
+
+def test_a_public_place_can_be_enabled_and_read_without_keys(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    rule = {
+        "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{new_bucket}/*",
+    }  # fmt: skip
+    client = boto3_client(seaweed)
+    client.put_bucket_policy(
+        Bucket=new_bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [rule]})
+    )
+    client.put_object(Bucket=new_bucket, Key=key_of(b"x"), Body=b"x")
+    config = {"provider": "other", "endpoint": seaweed.url, "bucket": new_bucket}
+    with FakeAnnex(config, cwd=tmp_path, uuid=remote.uuid) as annex:
+        annex.start()
+
+        assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+        assert annex.ask(f"CHECKPRESENT {key_of(b'x')}") == f"CHECKPRESENT-SUCCESS {key_of(b'x')}"
+        assert annex.ask(f"TRANSFER RETRIEVE {key_of(b'x')} f").startswith("TRANSFER-SUCCESS")
+
+
+def test_in_a_place_of_another_remote_nothing_is_present_or_stored(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    client = boto3_client(seaweed)
+    client.put_object(Bucket=new_bucket, Key="annex-uuid", Body=b"99999999-2222-3333-4444-555555555555")
+    client.put_object(Bucket=new_bucket, Key=key_of(b"x"), Body=b"x")
+    (tmp_path / "f").write_bytes(b"x")
+    with started(seaweed, new_bucket, tmp_path) as annex:
+        annex.start()
+
+        assert annex.ask(f"CHECKPRESENT {key_of(b'x')}").startswith("CHECKPRESENT-UNKNOWN")
+        assert annex.ask(f"TRANSFER STORE {key_of(b'x')} f").startswith("TRANSFER-FAILURE")

@@ -122,9 +122,31 @@ def test_a_failing_job_answers_for_itself_and_the_others_go_on(tmp_path: Path) -
 def test_it_ends_when_git_annex_hangs_up_in_the_middle_of_a_question(tmp_path: Path) -> None:
     with FakeAnnex(CONFIG, cwd=tmp_path) as annex:
         annex.start(ALL)
+        annex.answers_questions = False
         annex.send("J 1 PREPARE")
+        annex.expect("J 1 GETCONFIG provider")
 
         assert annex.hang_up() == 0
+
+
+def test_an_error_of_git_annex_is_not_thrown_back(tmp_path: Path) -> None:
+    with FakeAnnex(CONFIG, cwd=tmp_path) as annex:
+        annex.start()
+        annex.send("ERROR something is wrong")
+
+        assert annex.ask("GETORDERED") == "ORDERED"
+
+
+def test_no_request_goes_without_an_answer(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with FakeAnnex(CONFIG, cwd=folder) as annex:
+        annex.start(ALL)
+        folder.rmdir()
+
+        assert annex.ask("J 1 GETAVAILABILITY").startswith("J 1 ")
+        assert annex.ask("J 1 TRANSFEREXPORT STORE k f") == "J 1 UNSUPPORTED-REQUEST"
+        assert annex.ask("J 1 GETORDERED") == "J 1 ORDERED"
 
 
 def test_started_by_hand_it_says_what_it_is(tmp_path: Path) -> None:

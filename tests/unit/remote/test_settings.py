@@ -81,3 +81,23 @@ def test_object_names_are_those_of_built_in_s3() -> None:
     assert layout.marker == "a/b/annex-uuid"
     assert layout.url_below("https://x.org/d/", "K-s1--ä b") == "https://x.org/d/a/b/K-s1--%C3%A4%20b"
     assert Layout().of_key("K") == "K"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x_amz_meta": "a=b%0d%0ax-amz-acl:public-read"},
+        {"x_amz_meta": "a%20b=c"},
+        {"x_amz_meta": "a=%E2%82%AC"},
+        {"storageclass": "STANDARD\x01"},
+        {"storageclass": "STÄNDARD"},
+        {"x_amz_tagging": "a=\u2028"},
+        {"fileprefix": "a\x1b[2J/"},
+        {"bucket": "b\u009b31m"},
+    ],
+)
+def test_what_would_act_in_a_header_or_on_a_terminal_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        settings(**{"bucket": "b", **given})
+
+    assert str(refused.value).isprintable()

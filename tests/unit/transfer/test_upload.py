@@ -200,6 +200,70 @@ def test_a_cancelled_process_leaves_no_parts(tmp_path: Path, pool: Pool) -> None
     assert list(store.list_uploads()) == []
 
 
+def test_a_failure_with_many_parts_waiting_leaves_none(tmp_path: Path, pool: Pool) -> None:
+    class Stopping(MemoryStore):
+        def upload_part(self, *args: Any, **kw: Any) -> PartReceipt:
+            pool.cancel()
+            return super().upload_part(*args, **kw)
+
+    store = Stopping()
+
+    with pytest.raises(Cancelled):
+        upload(store, write(tmp_path, 40 * PART), pool)
+
+    assert list(store.list_uploads()) == []
+
+
+def test_no_more_parts_wait_than_there_are_connections(tmp_path: Path, pool: Pool) -> None:
+    waiting: list[int] = []
+
+    class Watching(MemoryStore):
+        def upload_part(self, *args: Any, **kw: Any) -> PartReceipt:
+            waiting.append(pool._workers._work_queue.qsize())
+            return super().upload_part(*args, **kw)
+
+    upload(Watching(), write(tmp_path, 100 * PART), pool)
+
+    assert max(waiting) <= pool.connections
+
+
+def test_a_file_that_was_only_touched_keeps_its_object(tmp_path: Path, pool: Pool) -> None:
+    path = write(tmp_path, PART)
+
+    class Touching(MemoryStore):
+        def put(self, *args: Any, **kw: Any) -> Stored:
+            stored = super().put(*args, **kw)
+            os.utime(path, ns=(1, 1))
+            return stored
+
+    store = Touching()
+
+    upload(store, path, pool)
+
+    assert read(store) == path.read_bytes()
+
+
+def test_an_etag_that_is_no_md5_confirms_nothing(tmp_path: Path, pool: Pool) -> None:
+    class Lying(MemoryStore):
+        def put(self, *args: Any, **kw: Any) -> Stored:
+            return Stored("opaque")
+
+    with pytest.raises(IntegrityError, match="does not have it"):
+        upload(Lying(), write(tmp_path, PART), pool)
+
+
+def test_parts_that_cannot_be_taken_back_are_mentioned(tmp_path: Path, pool: Pool) -> None:
+    class Stuck(MemoryStore):
+        def upload_part(self, *args: Any, **kw: Any) -> PartReceipt:
+            raise TransientError("the network is gone")
+
+        def abort_upload(self, *args: Any) -> None:
+            raise TransientError("the network is gone")
+
+    with pytest.raises(TransientError, match="parts that were sent are left"):
+        upload(Stuck(), write(tmp_path, 3 * PART), pool)
+
+
 def test_a_missing_file_is_named(tmp_path: Path, pool: Pool) -> None:
     with pytest.raises(LocalError, match="nowhere"):
         upload(MemoryStore(), tmp_path / "nowhere", pool)

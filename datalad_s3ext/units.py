@@ -1,4 +1,4 @@
-"""Sizes and durations, written by people and for people."""
+"""Sizes, written by people and for people."""
 
 from __future__ import annotations
 
@@ -46,15 +46,3 @@ def human_size(size_bytes: int) -> str:
             break
         amount /= 1024
     return f"{size_bytes} B" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def human_duration(seconds: float) -> str:
-    """Return `seconds` for people: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -60,6 +60,11 @@ def check_is_annex(path: Path) -> None:
     """
     if not remotes.is_annex(path) and not remotes.has_annex_branch(path):
         raise ConfigError(f"{path} is a git repository without git-annex", remedy=_NO_ANNEX_REMEDY)
+    if not annex.is_supported(version := annex.git_annex_version()):
+        raise ConfigError(
+            f"git-annex {version} is too old for the s3x remote",
+            remedy=f"install {annex.OLDEST_SUPPORTED} or newer: pip install --upgrade git-annex",
+        )
 
 
 def bring_up_to_date(path: Path) -> None:

@@ -228,7 +228,7 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
         try:
             yield
         except S3xError as error:
-            raise RemoteError(str(error)) from error
+            raise RemoteError(self._shared.places.redacted(str(error))) from error
         except HungUp:
             raise
         except Exception as error:

@@ -214,6 +214,15 @@ class Places:
                     self._reading = _opened_by_nobody(opener, uuid, refused)
             return cast("Place", self._writing or self._reading)
 
+    def redacted(self, text: str) -> str:
+        """Return `text` without the secrets of the identities in use: the last guard."""
+        from datalad_s3ext.credentials.redact import redacted
+
+        for place in (self._writing, self._reading):
+            if place is not None:
+                text = redacted(text, place.identity)
+        return text
+
 
 def _confirmed(place: Place, uuid: str) -> Place:
     place.confirm(uuid)

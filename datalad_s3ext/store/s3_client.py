@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+import boto3.session
 import botocore.session
 from botocore import UNSIGNED, handlers
 from botocore.config import Config
@@ -73,7 +74,7 @@ def make_client(
         session = session or session_for(identity)
         _require_keys(session, identity)
         try:
-            client = session.create_client(
+            client = boto3.session.Session(botocore_session=session).client(
                 "s3",
                 region_name=place.region,
                 endpoint_url=connection.endpoint_url,
@@ -86,9 +87,8 @@ def make_client(
             raise ConfigError(
                 f"{place.endpoint} is no usable endpoint", remedy="write it like https://host:port"
             ) from error
-    s3_client = cast("S3Client", client)
-    _adapt(s3_client, connection, bucket)
-    return s3_client
+    _adapt(client, connection, bucket)
+    return client
 
 
 def place_of(connection: Connection, identity: Identity, bucket: str) -> Place:

@@ -1,7 +1,7 @@
 import pytest
 
 from datalad_s3ext.errors import ConfigError, S3xError, TransientError
-from datalad_s3ext.units import human_duration, human_size, parse_size
+from datalad_s3ext.units import human_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,6 @@ def test_what_is_no_size_is_named(text: str) -> None:
 )
 def test_sizes_are_written(size: int, text: str) -> None:
     assert human_size(size) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.42, "0.4 s"), (12.4, "12 s"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
-)
-def test_durations_are_written(seconds: float, text: str) -> None:
-    assert human_duration(seconds) == text
 
 
 def test_an_error_is_one_line_with_cause_remedy_and_request_id() -> None:

@@ -32,7 +32,7 @@ def main() -> int:
     with _own_output() as output:
         wire = Wire(output)
         wire.send(VERSION)  # first of all: git-annex goes on while the rest is imported
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _end)
         try:
             _serve(wire)

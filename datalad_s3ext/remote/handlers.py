@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from datalad_s3ext.transfer.pool import Pool
 
 CREDS = "s3xcreds"
-"""The name under which git-annex keeps our keys: ``.git/annex/creds/<uuid>-s3xcreds``, mode 0600."""
+"""The name under which git-annex embeds our keys."""
+KEPT = "git-annex's own store for this remote"
 COST_LOCAL = 175
 """git-annex's "semi-expensive": a server on this machine."""
 COST_NETWORK = 200
@@ -125,11 +126,9 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
                 place.store,
                 place.layout.of_key(key),
                 Path(local_file),
-                limits=place.connection.provider.upload,
-                pool=self._shared.pool,
-                progress=Progress(self.annex.progress),
-                part_size=self._shared.settings(self.annex).partsize,
-                options=place.put_options,
+                place.upload_rules,
+                self._shared.pool,
+                Progress(self.annex.progress),
             )
 
     def transfer_retrieve(self, key: str, local_file: str) -> None:
@@ -228,7 +227,7 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
         try:
             yield
         except S3xError as error:
-            raise RemoteError(self._shared.places.redacted(str(error))) from error
+            raise RemoteError(str(error)) from error
         except HungUp:
             raise
         except Exception as error:
@@ -292,35 +291,34 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
         )  # fmt: skip
 
     def _remembered_keys(self) -> Keys | None:
+        """Return the keys kept in this clone, or those that embedcreds=yes has put into the branch."""
         from datalad_s3ext.credentials.model import Keys
+        from datalad_s3ext.repo.kept_keys import read_keys
 
-        found = self.annex.getcreds(CREDS)
-        if not found["user"]:
-            return None
-        return Keys(
-            found["user"],
-            found["password"],
-            source="keys that git-annex keeps for this remote; to replace them, set "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and run git annex enableremote",
-        )
+        found = read_keys(Path(self.annex.getgitdir()), self._shared.uuid(self.annex))
+        if found is None and self.annex.getconfig("embedcreds") == "yes":
+            given = self.annex.getcreds(CREDS)
+            found = (given["user"], given["password"]) if given["user"] else None
+        return Keys(*found, source=KEPT) if found else None
 
     def _remember_keys(self, place: Place) -> None:
-        """Have git-annex keep lasting keys from the environment, as it does for built-in S3.
+        """Keep lasting keys from the environment in this clone, as git-annex does for built-in S3.
 
-        Never in the git-annex branch unless embedcreds=yes asks for it: with gpg encryption git-annex
-        would embed them by itself, so there they are not handed over.
+        They go to the git-annex branch only when embedcreds=yes asks for it.
         """
         from datalad_s3ext.credentials.model import Keys
+        from datalad_s3ext.repo.kept_keys import keep_keys
 
         keys = place.identity
-        from_environment = isinstance(keys, Keys) and keys.access_key_id == os.environ.get(
-            "AWS_ACCESS_KEY_ID"
-        )
-        if not isinstance(keys, Keys) or not from_environment or keys.session_token:
+        if not isinstance(keys, Keys) or keys.session_token:
             return
-        encryption, embed = self.annex.getconfig("encryption"), self.annex.getconfig("embedcreds")
-        if encryption in ("none", "shared", "") or embed:
+        if keys.access_key_id != os.environ.get("AWS_ACCESS_KEY_ID"):
+            return
+        if self.annex.getconfig("embedcreds") == "yes":
             self.annex.setcreds(CREDS, keys.access_key_id, keys.secret_access_key)
+        else:
+            uuid, git_dir = self._shared.uuid(self.annex), Path(self.annex.getgitdir())
+            keep_keys(git_dir, uuid, keys.access_key_id, keys.secret_access_key)
 
     def _ensure_bucket(self, place: Place) -> None:
         from datalad_s3ext.store.probe import ensure_bucket

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.providers.schema import Provider, Signature
     from datalad_s3ext.store.base import ObjectStore, PutOptions
+    from datalad_s3ext.transfer.upload import UploadRules
 
 lgr = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Place:
     connection: Connection
     identity: Identity
     layout: Layout
-    put_options: PutOptions
+    upload_rules: UploadRules
 
     def marker(self) -> str | None:
         """Return the UUID in the marker object; ``None`` when there is no marker."""
@@ -157,8 +158,8 @@ def open_place(
         When a setting or the keys are missing or wrong. Nothing has been sent yet.
     """
     from datalad_s3ext.credentials.chain import find_identity
-    from datalad_s3ext.store.base import PutOptions
     from datalad_s3ext.store.retrying import open_patient_store
+    from datalad_s3ext.transfer.upload import UploadRules
 
     connection = connect(settings, choices)
     identity = find_identity(
@@ -169,15 +170,22 @@ def open_place(
         endpoint_url=connection.endpoint_url,
     )
     store = open_patient_store(connection, identity, settings.bucket, sleep=sleep)
-    options = PutOptions(
+    rules = UploadRules.of(
+        connection.provider.upload, part_size=settings.partsize, options=_put_options(settings)
+    )
+    return Place(store, connection, identity, Layout(settings.fileprefix), rules)
+
+
+def _put_options(settings: RemoteSettings) -> PutOptions:
+    from datalad_s3ext.store.base import PutOptions
+
+    return PutOptions(
         storage_class=settings.storageclass,
         metadata=settings.metadata,
         tagging=settings.tagging,
         sse=settings.sse,
         sse_kms_key_id=settings.sse_kms_key_id,
     )
-    layout = Layout(settings.fileprefix)
-    return Place(store, connection, identity, layout, options)
 
 
 class Places:
@@ -213,15 +221,6 @@ class Places:
                 except (CredentialsError, AccessDenied) as refused:
                     self._reading = _opened_by_nobody(opener, uuid, refused)
             return cast("Place", self._writing or self._reading)
-
-    def redacted(self, text: str) -> str:
-        """Return `text` without the secrets of the identities in use: the last guard."""
-        from datalad_s3ext.credentials.redact import redacted
-
-        for place in (self._writing, self._reading):
-            if place is not None:
-                text = redacted(text, place.identity)
-        return text
 
 
 def _confirmed(place: Place, uuid: str) -> Place:

@@ -20,6 +20,7 @@ from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 import datalad_s3ext
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
+from datalad_s3ext.credentials.redact import redacted
 from datalad_s3ext.errors import ConfigError, CredentialsError
 from datalad_s3ext.providers.resolve import Connection
 from datalad_s3ext.store.s3_answers import not_s3
@@ -99,6 +100,8 @@ def place_of(connection: Connection, identity: Identity, bucket: str) -> Place:
         endpoint=connection.endpoint_url or connection.provider.name,
         region=connection.region if by_sdk else connection.signing_region,
         source=identity.source,
+        is_anonymous=isinstance(identity, Anonymous),
+        hide=partial(redacted, identity=identity),
     )
 
 
@@ -141,7 +144,8 @@ def _no_keys(session: botocore.session.Session, identity: Profile | SdkChain) ->
     profile = session.get_config_variable("profile") or "default"
     return CredentialsError(
         "no keys were found: " + _SEARCHED.format(profile=profile),
-        remedy="set both variables, or name a profile: datalad s3-setup … --profile NAME",
+        remedy="set both variables, or name a profile: AWS_PROFILE=NAME, or --profile NAME with "
+        "datalad s3-setup and s3-enable",
     )
 
 

@@ -8,9 +8,9 @@ signatures: such answers repeat what was signed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 from datalad_s3ext import errors
-from datalad_s3ext.store.s3_rules import BY_CLASS, BY_CODE, BY_STATUS, Rule
+from datalad_s3ext.store.s3_rules import BY_CLASS, BY_CODE, BY_STATUS, HOW_TO_REPLACE, Rule
 
 SKEW_ALLOWED_S = 15 * 60  # S3 refuses requests whose time is further off
 QUOTE_LIMIT = 200
@@ -44,7 +44,16 @@ class Place:
     endpoint: str
     region: str
     source: str
-    """Where the keys come from."""
+    """Where the keys come from: a noun, to follow "the keys from"."""
+    is_anonymous: bool = False
+    """Requests are sent without keys."""
+    hide: Callable[[str], str] = field(default=str, repr=False)
+    """Takes our secrets out of what a server says: it was sent some of them."""
+
+    @property
+    def who(self) -> str:
+        """Return whose requests they are."""
+        return "requests without keys" if self.is_anonymous else f"the keys from {self.source}"
 
 
 @contextmanager
@@ -208,8 +217,10 @@ def _words_for(rule: Rule, place: Place, *, server: str, right_region: str = "")
         "endpoint": place.endpoint,
         "region": place.region,
         "source": place.source,
-        "server": server,
-        "right_region": right_region,
+        "who": place.who,
+        "replace": HOW_TO_REPLACE.get(place.source, ""),
+        "server": place.hide(server),
+        "right_region": place.hide(right_region),
     }
     return {"cause": rule.cause.format(**values), "remedy": rule.remedy.format(**values)}
 

@@ -6,7 +6,6 @@ object is left that is present and wrong, and no unfinished multipart upload.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -15,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from datalad_s3ext.errors import IntegrityError, LocalError, ObjectNotFound, S3xError, UploadNotFound
+from datalad_s3ext.errors import LocalError, ObjectNotFound, S3xError, UploadNotFound
 from datalad_s3ext.providers.schema import Upload
-from datalad_s3ext.store.base import DEFAULT_PUT, ObjectStore, PartReceipt, PutOptions, Stored
+from datalad_s3ext.store.base import DEFAULT_PUT, ObjectStore, PartReceipt, PutOptions
 from datalad_s3ext.transfer.plan import Span, cut, part_bytes
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
 from datalad_s3ext.transfer.slices import FileSlice
+from datalad_s3ext.transfer.verify import EtagTrust, confirm_size, multipart_etag, read_back
 
 lgr = logging.getLogger(__name__)
 
@@ -62,25 +62,37 @@ class Source:
             )
 
 
-def upload_file(
-    store: ObjectStore,
-    name: str,
-    path: Path,
-    *,
-    limits: Upload,
-    pool: Pool,
-    progress: Progress,
-    part_size: int | None = None,
-    options: PutOptions = DEFAULT_PUT,
-) -> Stored:
-    """Store the file `path` as the object `name`, replacing any other.
+@dataclass(frozen=True)
+class UploadRules:
+    """How the objects of one bucket are stored; made once per process by :meth:`of`."""
 
-    Parameters
-    ----------
-    limits
-        What the provider allows, and what its answers are worth.
-    part_size : int, optional
-        Bytes of a part; by default chosen from the file's size.
+    limits: Upload
+    """What the provider allows."""
+    etags: EtagTrust
+    """Of objects stored by one PUT."""
+    multipart_etags: EtagTrust
+    part_size: int | None = None
+    """Bytes of a part; by default chosen from the file's size."""
+    options: PutOptions = DEFAULT_PUT
+
+    @classmethod
+    def of(
+        cls, limits: Upload, *, part_size: int | None = None, options: PutOptions = DEFAULT_PUT
+    ) -> UploadRules:
+        """Return the rules for a provider with these `limits`."""
+        return cls(
+            limits,
+            EtagTrust(known_to_be_md5=limits.etag_is_md5),
+            EtagTrust(known_to_be_md5=limits.multipart_etag_is_md5_of_md5s),
+            part_size,
+            options,
+        )
+
+
+def upload_file(
+    store: ObjectStore, name: str, path: Path, rules: UploadRules, pool: Pool, progress: Progress
+) -> None:
+    """Store the file `path` as the object `name`, replacing any other.
 
     Raises
     ------
@@ -90,34 +102,29 @@ def upload_file(
         Any other fault; nothing was stored.
     """
     source = Source.of(path)
-    piece = part_bytes(source.size_bytes, limits, part_size)
-    if source.size_bytes <= min(piece, limits.max_put):
-        stored = _put_whole(store, name, source, limits, progress, options)
+    piece = part_bytes(source.size_bytes, rules.limits, rules.part_size)
+    if source.size_bytes <= min(piece, rules.limits.max_put):
+        _put_whole(store, name, source, rules, progress)
     else:
         parts = cut(source.size_bytes, piece)
-        stored = _PartedUpload(store, name, source, limits, pool, progress, options).run(parts)
-        confirm_size(store, name, source.size_bytes)
+        _PartedUpload(store, name, source, rules, pool, progress).run(parts)
     progress.report(now=True)
-    return stored
 
 
 def _put_whole(
-    store: ObjectStore,
-    name: str,
-    source: Source,
-    limits: Upload,
-    progress: Progress,
-    options: PutOptions,
-) -> Stored:
+    store: ObjectStore, name: str, source: Source, rules: UploadRules, progress: Progress
+) -> None:
     with _opened(source) as file:
         body = FileSlice(file, 0, source.size_bytes, on_send=progress.add)
         digest = body.md5()
-        stored = store.put(name, body, source.size_bytes, md5=digest, options=options)
+        stored = store.put(name, body, source.size_bytes, md5=digest, options=rules.options)
         body.sent()
-    if limits.etag_is_md5 is not True or stored.etag != digest.hex():
+    if not rules.etags.is_proof(stored.etag, digest.hex()):
         confirm_size(store, name, source.size_bytes)
+    if rules.etags.raises_doubt(stored.etag, digest.hex()):
+        read_back(store, name, [Span(1, 0, source.size_bytes)], [digest])
+        rules.etags.learn_that_it_means_nothing()
     _check_what_was_sent(store, name, source, digest)
-    return stored
 
 
 def _check_what_was_sent(store: ObjectStore, name: str, source: Source, digest: bytes) -> None:
@@ -143,30 +150,32 @@ class _PartedUpload:
         store: ObjectStore,
         name: str,
         source: Source,
-        limits: Upload,
+        rules: UploadRules,
         pool: Pool,
         progress: Progress,
-        options: PutOptions,
     ) -> None:
         self._store = store
         self._name = name
         self._source = source
-        self._limits = limits
+        self._rules = rules
         self._pool = pool
         self._progress = progress
-        self._options = options
         self._upload_id = ""
 
-    def run(self, spans: Sequence[Span]) -> Stored:
+    def run(self, spans: Sequence[Span]) -> None:
         """Send the parts and complete; abort when anything goes wrong."""
-        self._upload_id = self._store.create_upload(self._name, options=self._options)
+        self._upload_id = self._store.create_upload(self._name, options=self._rules.options)
         try:
             digests, receipts = self._send_all(spans)
             self._source.check_unchanged()
-            return self._complete(digests, receipts)
+            etag = self._complete(digests, receipts)
         except BaseException as error:
             self._take_back(error)
             raise
+        confirm_size(self._store, self._name, self._source.size_bytes)
+        if self._rules.multipart_etags.raises_doubt(etag, multipart_etag(digests)):
+            read_back(self._store, self._name, spans, digests)
+            self._rules.multipart_etags.learn_that_it_means_nothing()
 
     def _take_back(self, error: BaseException) -> None:
         try:
@@ -208,58 +217,21 @@ class _PartedUpload:
             body.sent()
         return digest, receipt
 
-    def _complete(self, digests: Sequence[bytes], receipts: Sequence[PartReceipt]) -> Stored:
-        expected = multipart_etag(digests)
+    def _complete(self, digests: Sequence[bytes], receipts: Sequence[PartReceipt]) -> str:
+        """Make the object appear and return its ETag, perhaps ``""``."""
         try:
-            stored = self._store.complete_upload(self._name, self._upload_id, receipts)
+            return self._store.complete_upload(self._name, self._upload_id, receipts).etag
         except UploadNotFound:
             # The answer to a first completion may have been lost and the request sent again.
-            if self._etag_of_object() == expected:
-                return Stored(expected)
+            if self._etag_of_object() == (expected := multipart_etag(digests)):
+                return expected
             raise
-        if self._limits.multipart_etag_is_md5_of_md5s and stored.etag not in ("", expected):
-            self._store.delete(self._name)
-            raise IntegrityError(
-                f"{self._name} was put together wrongly (ETag {stored.etag}, expected {expected}) "
-                "and was deleted again",
-                remedy="run the command again",
-            )
-        return stored
 
     def _etag_of_object(self) -> str | None:
         try:
             return self._store.head(self._name).etag
         except ObjectNotFound:
             return None
-
-
-def multipart_etag(digests: Sequence[bytes]) -> str:
-    """Return the ETag that AWS gives to an object made of parts with these MD5 digests."""
-    whole = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
-    return f"{whole}-{len(digests)}"
-
-
-def confirm_size(store: ObjectStore, name: str, size_bytes: int) -> None:
-    """Ask the server for the object's size and delete the object when it is wrong.
-
-    Raises
-    ------
-    IntegrityError
-        When the object is absent or has another size.
-    """
-    try:
-        found = store.head(name).size_bytes
-    except ObjectNotFound as error:
-        raise IntegrityError(
-            f"the server confirmed {name} but does not have it",
-            remedy="run the command again; if it stays so, do not trust this server",
-        ) from error
-    if found != size_bytes:
-        store.delete(name)
-        raise IntegrityError(
-            f"{name} has {found} bytes at the server instead of {size_bytes} and was deleted again",
-            remedy="run the command again",
-        )
 
 
 def _opened(source: Source) -> BinaryIO:

@@ -140,6 +140,7 @@ class FakeAnnex:
             "GETCONFIG": f"VALUE {self.config.get(rest, '')}",
             "GETCREDS": "CREDS {} {}".format(*self.creds),
             "GETUUID": f"VALUE {self.uuid}",
+            "GETGITDIR": "VALUE .git",
             "GETGITREMOTENAME": f"VALUE {self.remote_name}",
         }
         if word not in answers or not self.answers_questions:

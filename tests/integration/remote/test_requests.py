@@ -179,35 +179,45 @@ def test_a_web_page_is_neither_presence_nor_absence(
         assert annex.ask(f"REMOVE {key}").startswith("REMOVE-FAILURE ")
 
 
-def test_lasting_keys_are_kept_by_git_annex(seaweed: Endpoint, new_bucket: str, tmp_path: Path) -> None:
-    with started(seaweed, new_bucket, tmp_path) as annex:
-        annex.start()
-        annex.ask("INITREMOTE")
-
-        kept = [line for line in annex.asked if line.startswith("SETCREDS")]
-
-    assert kept == [f"SETCREDS s3xcreds {seaweed.access_key_id} {seaweed.secret_access_key}"]
-
-
-@pytest.mark.parametrize("config", [{"encryption": "pubkey"}, {"encryption": "hybrid"}])
-def test_keys_that_git_annex_would_embed_are_not_handed_over(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path, config: dict[str, str]
+@pytest.mark.parametrize("encryption", ["none", "shared", "hybrid"])
+def test_lasting_keys_are_kept_in_this_clone_only(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path, encryption: str
 ) -> None:
-    with started(seaweed, new_bucket, tmp_path, **config) as annex:
+    with started(seaweed, new_bucket, tmp_path, encryption=encryption) as annex:
         annex.start()
 
         assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
-        assert not [line for line in annex.asked if line.startswith("SETCREDS")]
+        assert not [line for line in annex.asked if "CREDS" in line]
+
+    kept = tmp_path / ".git" / "annex" / "creds" / f"{annex.uuid}-s3xcreds"
+    assert kept.read_text() == f"{seaweed.access_key_id}\n{seaweed.secret_access_key}"
+    assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_kept_keys_are_used_without_any_environment(
-    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str, tmp_path: Path
+def test_keys_are_embedded_when_that_is_asked_for(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    with started(seaweed, new_bucket, tmp_path, embedcreds="yes") as annex:
+        annex.start()
+        annex.ask("INITREMOTE")
+
+        assert f"SETCREDS s3xcreds {seaweed.access_key_id} {seaweed.secret_access_key}" in annex.asked
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_remembered_keys_are_used_without_any_environment(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str, tmp_path: Path, embedded: bool
 ) -> None:
     config = {"provider": "seaweedfs", "endpoint": seaweed.url, "bucket": new_bucket}
-    creds = (seaweed.access_key_id, seaweed.secret_access_key)
+    folder, creds = tmp_path, ("", "")
+    if embedded:
+        config["embedcreds"] = "yes"
+        creds = (seaweed.access_key_id, seaweed.secret_access_key)
+        folder = tmp_path / "elsewhere"
+        folder.mkdir()
     key = key_of(b"x")
 
-    with FakeAnnex(config, cwd=tmp_path, creds=creds) as annex:
+    with FakeAnnex(config, cwd=folder, creds=creds) as annex:
         annex.start()
 
         assert annex.ask(f"CHECKPRESENT {key}") == f"CHECKPRESENT-FAILURE {key}"

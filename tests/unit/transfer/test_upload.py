@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from datalad_s3ext.store.base import ObjectInfo, PartReceipt, Stored
 from datalad_s3ext.store.memory import MemoryStore
 from datalad_s3ext.transfer.pool import Cancelled, Pool
 from datalad_s3ext.transfer.progress import Progress
-from datalad_s3ext.transfer.upload import upload_file
+from datalad_s3ext.transfer.upload import UploadRules, upload_file
 
 LIMITS = Upload(min_part=1, part_etag_is_md5=True, multipart_etag_is_md5_of_md5s=True, etag_is_md5=True)
 PART = 1000
@@ -32,12 +33,10 @@ def write(folder: Path, size: int) -> Path:
     return path
 
 
-def upload(store: MemoryStore, path: Path, pool: Pool, **options: Any) -> list[int]:
+def upload(store: MemoryStore, path: Path, pool: Pool, limits: Upload = LIMITS) -> list[int]:
     told: list[int] = []
-    upload_file(
-        store, "name", path, limits=options.pop("limits", LIMITS), pool=pool,
-        progress=Progress(told.append, every_s=0), part_size=PART, **options,
-    )  # fmt: skip
+    rules = UploadRules.of(limits, part_size=PART)
+    upload_file(store, "name", path, rules, pool, Progress(told.append, every_s=0))
     return told
 
 
@@ -118,18 +117,64 @@ def test_an_object_that_is_not_there_after_completion_is_found_out(tmp_path: Pat
         upload(Lying(), write(tmp_path, 10 * PART), pool)
 
 
-def test_a_wrongly_assembled_object_is_deleted(tmp_path: Path, pool: Pool) -> None:
-    class Mixing(MemoryStore):
-        def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:
-            super().complete_upload(name, upload_id, parts)
-            return Stored("0" * 32 + "-3")
+UNKNOWN = Upload(min_part=1)
 
-    store = Mixing()
 
-    with pytest.raises(IntegrityError, match="put together wrongly"):
-        upload(store, write(tmp_path, 3 * PART), pool)
+class Damaging(MemoryStore):
+    """Keeps other bytes than it is sent, and says so only in its ETags."""
+
+    def put(self, name: str, body: Any, size_bytes: int, **kw: Any) -> Stored:
+        body.read()
+        return super().put(name, BytesIO(bytes(size_bytes)), size_bytes)
+
+    def upload_part(
+        self, name: str, upload_id: str, number: int, body: Any, size_bytes: int, **kw: Any
+    ) -> PartReceipt:
+        body.read()
+        return super().upload_part(name, upload_id, number, BytesIO(bytes(size_bytes)), size_bytes)
+
+
+@pytest.mark.parametrize("limits", [LIMITS, UNKNOWN])
+@pytest.mark.parametrize("size", [PART, 3 * PART])
+def test_damage_that_an_etag_hints_at_is_found_and_deleted(
+    tmp_path: Path, pool: Pool, size: int, limits: Upload
+) -> None:
+    store = Damaging()
+
+    with pytest.raises(IntegrityError, match="damaged"):
+        upload(store, write(tmp_path, size), pool, limits)
 
     assert list(store.list()) == []
+
+
+class Salting(MemoryStore):
+    """Right bytes, but ETags that are no digest of them, as in buckets that encrypt by default."""
+
+    gets = 0
+
+    def put(self, *args: Any, **kw: Any) -> Stored:
+        super().put(*args, **kw)
+        return Stored("0" * 32)
+
+    def complete_upload(self, *args: Any) -> Stored:
+        super().complete_upload(*args)
+        return Stored("0" * 32 + "-3")
+
+    def get(self, *args: Any, **kw: Any) -> Any:
+        self.gets += 1
+        return super().get(*args, **kw)
+
+
+@pytest.mark.parametrize("size", [PART, 3 * PART])
+def test_etags_that_mean_nothing_cost_one_look(tmp_path: Path, pool: Pool, size: int) -> None:
+    store, path = Salting(), write(tmp_path, size)
+    rules = UploadRules.of(UNKNOWN, part_size=PART)
+
+    for number in range(3):
+        upload_file(store, f"name{number}", path, rules, pool, Progress(lambda _: None))
+
+    assert store.gets == size // PART
+    assert len(list(store.list())) == 3
 
 
 def test_a_completion_whose_answer_was_lost_is_recognised(tmp_path: Path, pool: Pool) -> None:

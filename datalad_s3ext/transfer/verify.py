@@ -1,0 +1,93 @@
+"""Is what the server has what was sent? What its answers are worth, and how to find out otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+from datalad_s3ext.errors import IntegrityError, ObjectNotFound
+from datalad_s3ext.store.base import ObjectStore
+from datalad_s3ext.transfer.plan import Span
+from datalad_s3ext.units import MIB
+
+READ_BYTES = MIB
+_MD5_FORM = re.compile(r"[0-9a-f]{32}(-\d+)?")
+
+
+class EtagTrust:
+    """What the ETags of one bucket have turned out to be. Safe in threads.
+
+    Where the preset does not know whether ETags are MD5 digests (they are not in buckets that encrypt
+    by default with KMS), one that differs is a reason for doubt. Then the object is read back once: if
+    it is right, ETags mean nothing here, and no further one is a reason.
+    """
+
+    def __init__(self, *, known_to_be_md5: bool | None) -> None:
+        self._is_md5 = known_to_be_md5
+
+    def raises_doubt(self, etag: str, expected: str) -> bool:
+        """Tell whether `etag` speaks against an object that was stored with the digest `expected`."""
+        return self._is_md5 is not False and bool(_MD5_FORM.fullmatch(etag)) and etag != expected
+
+    def is_proof(self, etag: str, expected: str) -> bool:
+        """Tell whether `etag` proves that the object arrived as it was sent."""
+        return self._is_md5 is True and etag == expected
+
+    def learn_that_it_means_nothing(self) -> None:
+        """Take note of an object that was right although its ETag differed."""
+        self._is_md5 = False
+
+
+def multipart_etag(digests: Sequence[bytes]) -> str:
+    """Return the ETag that AWS gives to an object made of parts with these MD5 digests."""
+    whole = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+    return f"{whole}-{len(digests)}"
+
+
+def confirm_size(store: ObjectStore, name: str, size_bytes: int) -> None:
+    """Ask the server for the object's size and delete the object when it is wrong.
+
+    Raises
+    ------
+    IntegrityError
+        When the object is absent or has another size.
+    """
+    try:
+        found = store.head(name).size_bytes
+    except ObjectNotFound as error:
+        raise IntegrityError(
+            f"the server confirmed {name} but does not have it",
+            remedy="run the command again; if it stays so, do not trust this server",
+        ) from error
+    if found != size_bytes:
+        store.delete(name)
+        raise IntegrityError(
+            f"{name} has {found} bytes at the server instead of {size_bytes} and was deleted again",
+            remedy="run the command again",
+        )
+
+
+def read_back(store: ObjectStore, name: str, spans: Sequence[Span], digests: Sequence[bytes]) -> None:
+    """Read the object and compare it with the MD5 of each of its spans; delete it when it is wrong.
+
+    Raises
+    ------
+    IntegrityError
+        When it is.
+    """
+    for span, digest in zip(spans, digests, strict=True):
+        if _md5_of(store, name, span) != digest:
+            store.delete(name)
+            raise IntegrityError(
+                f"{name} arrived damaged and was deleted again", remedy="run the command again"
+            )
+
+
+def _md5_of(store: ObjectStore, name: str, span: Span) -> bytes:
+    digest = hashlib.md5(usedforsecurity=False)
+    length = span.size_bytes or None  # an object without bytes has no range to ask for
+    with store.get(name, start=span.start, length=length) as reader:
+        while block := reader.read(READ_BYTES):
+            digest.update(block)
+    return digest.digest()

@@ -23,6 +23,7 @@ from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
     from datalad_s3ext.credentials.model import Keys
+    from datalad_s3ext.transfer.journal import Journals
     from datalad_s3ext.transfer.pool import Pool
 
 CREDS = "s3xcreds"
@@ -45,6 +46,7 @@ class Shared:
         self._pool: Pool | None = None
         self._pool_lock = Lock()  # never held while git-annex is asked: `stop` needs it
         self.ended = Event()
+        self._journals: Journals | None = None
 
     def settings(self, annex: Master) -> RemoteSettings:
         """Return the remote's parameters, asked for once."""
@@ -59,6 +61,20 @@ class Shared:
             if self._uuid is None:
                 self._uuid = str(annex.getuuid())
             return self._uuid
+
+    def journals(self, annex: Master, place: Place) -> Journals:
+        """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""
+        from datalad_s3ext.repo.folders import annex_folder
+        from datalad_s3ext.transfer.journal import Journals
+        from datalad_s3ext.transfer.parted import take_back_stale
+
+        uuid = self.uuid(annex)
+        with self._lock:
+            if self._journals is None:
+                folder = annex_folder(Path(annex.getgitdir())) / "s3x" / uuid
+                self._journals = Journals(folder)
+                take_back_stale(place.store, place.upload_rules.place, self._journals)
+            return self._journals
 
     @property
     def pool(self) -> Pool:
@@ -129,6 +145,7 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
                 place.upload_rules,
                 self._shared.pool,
                 Progress(self.annex.progress),
+                self._shared.journals(self.annex, place),
             )
 
     def transfer_retrieve(self, key: str, local_file: str) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.providers.schema import Provider, Signature
     from datalad_s3ext.store.base import ObjectStore, PutOptions
-    from datalad_s3ext.transfer.upload import UploadRules
+    from datalad_s3ext.transfer.source import UploadRules
 
 lgr = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def open_place(
     """
     from datalad_s3ext.credentials.chain import find_identity
     from datalad_s3ext.store.retrying import open_patient_store
-    from datalad_s3ext.transfer.upload import UploadRules
+    from datalad_s3ext.transfer.source import UploadRules
 
     connection = connect(settings, choices)
     identity = find_identity(
@@ -171,7 +171,10 @@ def open_place(
     )
     store = open_patient_store(connection, identity, settings.bucket, sleep=sleep)
     rules = UploadRules.of(
-        connection.provider.upload, part_size=settings.partsize, options=_put_options(settings)
+        connection.provider.upload,
+        place=f"{connection.endpoint_url or connection.region}/{settings.bucket}",
+        part_size=settings.partsize,
+        options=_put_options(settings),
     )
     return Place(store, connection, identity, Layout(settings.fileprefix), rules)
 

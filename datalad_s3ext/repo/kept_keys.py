@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from datalad_s3ext.errors import LocalError
+from datalad_s3ext.repo.folders import annex_folder
 
 NAME = "s3xcreds"
 
@@ -49,12 +50,4 @@ def keep_keys(git_dir: Path, uuid: str, access_key_id: str, secret_access_key: s
 
 
 def _file(git_dir: Path, uuid: str) -> Path:
-    return _common(git_dir) / "annex" / "creds" / f"{uuid}-{NAME}"
-
-
-def _common(git_dir: Path) -> Path:
-    """Return the folder that all worktrees of a repository share."""
-    try:
-        return git_dir / (git_dir / "commondir").read_text().strip()
-    except OSError:
-        return git_dir
+    return annex_folder(git_dir) / "creds" / f"{uuid}-{NAME}"

@@ -4,7 +4,26 @@ For trying things without an account, for machines without a network, and for te
 lives in a folder, its *home*: keys, data, log and the record of the running process.
 """
 
-from datalad_s3ext.server.seaweed import is_alive, read_info, start, status, stop
+from datalad_s3ext.server.seaweed import (
+    Ending,
+    finish,
+    is_alive,
+    lost_keys,
+    read_info,
+    start,
+    status,
+    stop,
+)
 from datalad_s3ext.server.state import ServerInfo
 
-__all__ = ["ServerInfo", "is_alive", "read_info", "start", "status", "stop"]
+__all__ = [
+    "Ending",
+    "ServerInfo",
+    "finish",
+    "is_alive",
+    "lost_keys",
+    "read_info",
+    "start",
+    "status",
+    "stop",
+]

@@ -92,15 +92,20 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def is_free(port: int) -> bool:
-    """Return whether a server could listen on the loopback `port`."""
+def bind_error(port: int) -> OSError | None:
+    """Return why no server could listen on the loopback `port`, or None when one could."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore TIME_WAIT
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+        except OSError as exc:
+            return exc
+        return None
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on the loopback `port`."""
+    return bind_error(port) is None
 
 
 def all_free(ports: Iterable[int]) -> bool:
@@ -108,8 +113,23 @@ def all_free(ports: Iterable[int]) -> bool:
     return all(is_free(port) for port in ports)
 
 
+def find_in(folder: Path, program: str) -> int | None:
+    """Return the id of a process of ours named `program` that works in `folder`.
+
+    None when there is none, or when this system has no /proc to look at (macOS).
+    """
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_program = (entry / "comm").read_text(errors="replace").strip() == program
+            if is_program and (entry / "cwd").readlink() == folder.resolve():
+                return int(entry.name)
+        except OSError:  # it ended meanwhile, or belongs to somebody else
+            continue
+    return None
+
+
 def last_lines(log: Path, count: int = 4) -> str:
-    """Return the end of `log` on one line, for an error message."""
+    """Return the end of `log` on one line."""
     try:
         text = log.read_bytes()[-8192:].decode("utf-8", "replace")
     except FileNotFoundError:

@@ -52,7 +52,7 @@ def _signed_headers(
 ) -> dict[str, str]:
     payload_hash = hashlib.sha256(body).hexdigest()
     headers = {
-        "host": f"127.0.0.1:{record.ports['s3']}",
+        "host": _host(record.ports["s3"]),
         "x-amz-content-sha256": payload_hash,
         "x-amz-date": now.strftime("%Y%m%dT%H%M%SZ"),
     }
@@ -70,6 +70,14 @@ def _signed_headers(
         f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
     )
     return headers
+
+
+def _host(port: int) -> str:
+    """Return the Host header of an S3 client: without the port that http means anyway.
+
+    SeaweedFS verifies signatures of port 80 with that form alone.
+    """
+    return "127.0.0.1" if port == http.client.HTTP_PORT else f"127.0.0.1:{port}"
 
 
 def _sha256(text: str) -> str:

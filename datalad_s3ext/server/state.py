@@ -10,18 +10,20 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from datalad_s3ext.errors import ConfigError, LocalError
 
 REGION = "us-east-1"  # SeaweedFS takes any; this is what clients assume when they know nothing
 RECORD_NAME = "server.json"
 LOCK_NAME = "server.lock"
+ANOTHER_FOLDER = "name a folder that you can write to: --home DIR, or S3EXT_SERVER_HOME=DIR"
 
 _ID_ALPHABET = string.ascii_uppercase + string.digits
 _SECRET_ALPHABET = string.ascii_letters + string.digits
@@ -88,19 +90,37 @@ def load(home: Path) -> Record | None:
     Raises
     ------
     ConfigError
-        When the file cannot be read as a record.
+        When the file is no record, or `home` no folder.
+    LocalError
+        When the file cannot be read.
     """
+    require_folder(home)
     path = home / RECORD_NAME
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return Record(**{name: stored[name] for name in Record.__dataclass_fields__})
+        return _checked(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except OSError as exc:
+        raise LocalError(f"cannot read {path}: {exc.strerror}", remedy=ANOTHER_FOLDER) from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        old, new = shlex.quote(str(path)), shlex.quote(f"{path}.broken")
+        # `from None`: the text of the file, with the secret, must not stand in a traceback
         raise ConfigError(
             f"{path} is not a readable record of a local server ({type(exc).__name__})",
-            remedy="restore it, or move the folder away and start anew",
-        ) from exc
+            remedy=f"restore it; or keep the data and get new keys: mv {old} {new}, then start again"
+            " (moving the whole folder away instead puts the data out of sight)",
+        ) from None
+
+
+def _checked(stored: dict[str, Any]) -> Record:
+    """Return the record that was `stored`, or raise what says that it is none."""
+    record = Record(**{name: stored[name] for name in Record.__dataclass_fields__})
+    ports: dict[str, int] = dict(record.ports)
+    if not all(type(port) is int for port in (*ports.values(), ports["s3"])):
+        raise TypeError("a port is no number")
+    if not all(type(text) is str for text in (record.access_key_id, record.secret_access_key)):
+        raise TypeError("a key is no text")
+    return record
 
 
 def save(home: Path, record: Record) -> None:
@@ -131,22 +151,37 @@ def make_home(home: Path) -> None:
     ------
     ConfigError
         When the folder holds something else: its access rights are not ours to change.
-    LocalError
+    OSError
         When it cannot be created.
     """
+    require_folder(home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    names = {entry.name for entry in home.iterdir()}
+    if names and not names & {RECORD_NAME, LOCK_NAME}:
+        raise ConfigError(
+            f"{home} holds files that are not a local server's",
+            remedy="name an empty or new folder with --home DIR",
+        )
+    home.chmod(0o700)
+
+
+def require_folder(home: Path) -> None:
+    """Raise ConfigError when `home`, or what should be a folder above it, is something else."""
+    for path in (home, *home.parents):
+        if path.is_dir():
+            return
+        if os.path.lexists(path):
+            raise ConfigError(f"{path} is not a folder", remedy="name one with --home DIR")
+
+
+@contextmanager
+def folder_errors(home: Path) -> Iterator[None]:
+    """Turn failures of the file system into a LocalError that names `home`."""
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = {entry.name for entry in home.iterdir()}
-        if names and not names & {RECORD_NAME, LOCK_NAME}:
-            raise ConfigError(
-                f"{home} holds files that are not a local server's",
-                remedy="name an empty or new folder",
-            )
-        home.chmod(0o700)
+        yield
     except OSError as exc:
         raise LocalError(
-            f"cannot prepare the server's folder {home}: {exc.strerror}",
-            remedy="name a folder that you can write to",
+            f"cannot use the server's folder {home}: {exc.strerror}", remedy=ANOTHER_FOLDER
         ) from exc
 
 

@@ -14,7 +14,8 @@ from datalad_s3ext.store.base import ObjectInfo, PartReceipt, Stored
 from datalad_s3ext.store.memory import MemoryStore
 from datalad_s3ext.transfer.pool import Cancelled, Pool
 from datalad_s3ext.transfer.progress import Progress
-from datalad_s3ext.transfer.upload import UploadRules, upload_file
+from datalad_s3ext.transfer.source import UploadRules
+from datalad_s3ext.transfer.upload import upload_file
 
 LIMITS = Upload(min_part=1, part_etag_is_md5=True, multipart_etag_is_md5_of_md5s=True, etag_is_md5=True)
 PART = 1000

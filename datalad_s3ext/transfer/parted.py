@@ -1,0 +1,220 @@
+"""One multipart upload: parts side by side, going on where an earlier try ended."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+from datalad_s3ext.errors import (
+    ConfigError,
+    IntegrityError,
+    LocalError,
+    NotS3,
+    ObjectNotFound,
+    S3xError,
+    TransientError,
+    Unsupported,
+    UploadNotFound,
+)
+from datalad_s3ext.store.base import ObjectStore, PartReceipt
+from datalad_s3ext.transfer.journal import Begun, Confirmed, Journal, Journals
+from datalad_s3ext.transfer.plan import Span
+from datalad_s3ext.transfer.pool import Cancelled, Pool
+from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
+from datalad_s3ext.transfer.slices import FileSlice
+from datalad_s3ext.transfer.source import Source, UploadRules
+from datalad_s3ext.transfer.verify import confirm_size, multipart_etag, read_back
+
+lgr = logging.getLogger(__name__)
+
+Sent = Future[tuple[bytes, PartReceipt]]
+GIVE_UP_S = 5.0
+"""How long an upload that failed waits for its parts under way before it is left or taken back."""
+
+
+class PartedUpload:
+    """One object on its way, part by part. Used by one thread; its parts go through the pool."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        name: str,
+        source: Source,
+        rules: UploadRules,
+        pool: Pool,
+        progress: Progress,
+        journal: Journal | None = None,
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._source = source
+        self._rules = rules
+        self._pool = pool
+        self._progress = progress
+        self._journal = journal
+        self._upload_id = ""
+        self._noted: Mapping[int, Confirmed] = {}
+        self._at_server: Mapping[int, PartReceipt] = {}
+
+    def run(self, spans: Sequence[Span]) -> None:
+        """Send what is not there yet and make the object appear.
+
+        When it fails for a reason that may pass, and there is a journal, the parts stay for the next
+        try; else they are taken back.
+        """
+        self._begin(spans)
+        try:
+            digests, receipts = self._send_all(spans)
+            self._source.check_unchanged()
+            etag = self._complete(digests, receipts)
+        except BaseException as error:
+            if self._journal is None or not may_go_on_later(error):
+                self._take_back(error)
+            raise
+        if self._journal is not None:
+            self._journal.forget()
+        confirm_size(self._store, self._name, self._source.size_bytes)
+        if self._rules.multipart_etags.raises_doubt(etag, multipart_etag(digests)):
+            read_back(self._store, self._name, spans, digests)
+            self._rules.multipart_etags.learn_that_it_means_nothing()
+
+    # -- beginning, or going on -----------------------------------------------------------------
+
+    def _begin(self, spans: Sequence[Span]) -> None:
+        upload = Begun(self._rules.place, self._name, "", self._source.size_bytes, spans[0].size_bytes)
+        if self._journal is not None and self._take_up(self._journal, upload, spans):
+            return
+        self._upload_id = self._store.create_upload(self._name, options=self._rules.options)
+        if self._journal is not None:
+            self._journal.begin(upload.with_id(self._upload_id))
+
+    def _take_up(self, journal: Journal, upload: Begun, spans: Sequence[Span]) -> bool:
+        """Go on with an earlier upload of the same bytes; one of other bytes is taken back."""
+        found = journal.read()
+        if found is None:
+            return False
+        earlier, noted = found
+        if not earlier.fits(upload) or not self._has_same_bytes(noted, spans):
+            take_back(self._store, earlier)
+            return False
+        try:
+            parts = self._store.list_parts(self._name, earlier.upload_id)
+        except UploadNotFound:
+            return False
+        self._upload_id, self._noted = earlier.upload_id, noted
+        self._at_server = {part.number: part for part in parts}
+        return True
+
+    def _has_same_bytes(self, noted: Mapping[int, Confirmed], spans: Sequence[Span]) -> bool:
+        """Compare one part; the others are compared when their turn comes."""
+        for span in spans:
+            if span.number in noted:
+                with self._source.opened() as file:
+                    digest = FileSlice(file, span.start, span.size_bytes).md5()
+                return digest.hex() == noted[span.number].md5
+        return True
+
+    # -- the parts ------------------------------------------------------------------------------
+
+    def _send_all(self, spans: Sequence[Span]) -> tuple[list[bytes], list[PartReceipt]]:
+        """Keep as many parts under way as there are connections: other jobs want their turn, too."""
+        waiting = deque(spans)
+        under_way: set[Sent] = set()
+        done: list[tuple[bytes, PartReceipt]] = []
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < self._pool.connections:
+                    under_way.add(self._submit(waiting.popleft()))
+                finished, under_way = wait(under_way, REPORT_EVERY_S, FIRST_COMPLETED)
+                done += [future.result() for future in finished]
+                self._progress.report()
+                self._pool.check()
+        finally:
+            wait([future for future in under_way if not future.cancel()], GIVE_UP_S)
+        done.sort(key=lambda sent: sent[1].number)
+        return [digest for digest, _ in done], [receipt for _, receipt in done]
+
+    def _submit(self, span: Span) -> Sent:
+        return self._pool.submit(lambda: self._send(span))
+
+    def _send(self, span: Span) -> tuple[bytes, PartReceipt]:
+        self._pool.check()
+        with self._source.opened() as file:
+            body = FileSlice(file, span.start, span.size_bytes, on_send=self._progress.add)
+            digest = body.md5()
+            receipt = self._receipt_from_before(span, digest)
+            if receipt is None:
+                receipt = self._store.upload_part(
+                    self._name, self._upload_id, span.number, body, span.size_bytes, md5=digest
+                )
+                if self._journal is not None:
+                    self._journal.note(Confirmed(span.number, digest.hex(), receipt.etag))
+            body.sent()
+        return digest, receipt
+
+    def _receipt_from_before(self, span: Span, digest: bytes) -> PartReceipt | None:
+        """Return the receipt of an earlier try, if the server still has just these bytes."""
+        there, noted = self._at_server.get(span.number), self._noted.get(span.number)
+        if there is None or there.size_bytes != span.size_bytes:
+            return None
+        is_noted = noted is not None and (noted.etag, noted.md5) == (there.etag, digest.hex())
+        return there if is_noted or there.etag == digest.hex() else None
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _complete(self, digests: Sequence[bytes], receipts: Sequence[PartReceipt]) -> str:
+        """Make the object appear and return its ETag, perhaps ``""``."""
+        try:
+            return self._store.complete_upload(self._name, self._upload_id, receipts).etag
+        except UploadNotFound:
+            # The answer to a first completion may have been lost and the request sent again.
+            if self._etag_of_object() == (expected := multipart_etag(digests)):
+                return expected
+            raise
+
+    def _etag_of_object(self) -> str | None:
+        try:
+            return self._store.head(self._name).etag
+        except ObjectNotFound:
+            return None
+
+    def _take_back(self, error: BaseException) -> None:
+        try:
+            self._store.abort_upload(self._name, self._upload_id)
+        except S3xError as refused:
+            lgr.warning("parts of %s are left at the server: %s", self._name, refused)
+            if isinstance(error, S3xError):
+                error.remedy += "; parts that were sent are left at the server, and may be billed"
+        else:
+            if self._journal is not None:
+                self._journal.forget()
+
+
+def may_go_on_later(error: BaseException) -> bool:
+    """Tell whether trying again later makes sense: after a loss of network, keys or process it does."""
+    if isinstance(error, Cancelled | TransientError):
+        return True
+    return not isinstance(
+        error, IntegrityError | Unsupported | ConfigError | NotS3 | LocalError | UploadNotFound
+    )
+
+
+def take_back(store: ObjectStore, upload: Begun) -> None:
+    """Abort an earlier upload that will not be gone on with; a failure is only noted."""
+    try:
+        store.abort_upload(upload.name, upload.upload_id)
+    except S3xError as error:
+        lgr.warning("parts of %s are left at the server: %s", upload.name, error)
+
+
+def take_back_stale(store: ObjectStore, place: str, journals: Journals) -> None:
+    """Abort the uploads at `place` that nobody has gone on with for a week."""
+    for journal in journals.stale():
+        with journal:
+            found = journal.read()
+            if found is None or found[0].place == place:
+                if found is not None:
+                    take_back(store, found[0])
+                journal.forget()

@@ -277,10 +277,10 @@ def base_of(client: Any, bucket: str, tls: Any, *, unsigned_payload: bool) -> Ba
     url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
     parts = urlsplit(url)
     secure = parts.scheme == "https"
-    origin = Origin(
-        parts.hostname or "", parts.port or (443 if secure else 80), tls if secure else None
-    )
-    return Base(bucket, origin, parts.netloc, parts.path.removesuffix("k"), unsigned_payload)
+    usual_port = 443 if secure else 80
+    origin = Origin(parts.hostname or "", parts.port or usual_port, tls if secure else None)
+    host = parts.netloc.removesuffix(f":{usual_port}")  # as every client writes it
+    return Base(bucket, origin, host, parts.path.removesuffix("k"), unsigned_payload)
 
 
 def _send_all(connection: Connection, head: bytes, body: bytes | FileLike) -> None:

@@ -351,3 +351,21 @@ def test_amazon_is_addressed_as_botocore_does() -> None:
     assert store._client._base.host_header == "my-bucket.s3.eu-west-1.amazonaws.com"
     assert store._client._base.path == "/"
     assert store._client._base.origin.port == 443
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host"),
+    [
+        ("http://h:80", "h"),
+        ("https://h:443", "h"),
+        ("http://h:443", "h:443"),
+        ("https://h:9000", "h:9000"),
+    ],
+)
+def test_the_usual_port_is_not_part_of_the_host(endpoint: str, host: str) -> None:
+    connection = resolve(load_provider("seaweedfs"), endpoint=endpoint, environ={})
+
+    store = open_store(connection, Keys("AKIA", "secret"), "bucket")
+
+    assert isinstance(store, S3Store)
+    assert store._client._base.host_header == host

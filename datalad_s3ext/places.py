@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from datalad_s3ext.errors import LocalError
+
 
 def user_providers() -> Path:
     """Return the folder of presets that the user added."""
@@ -27,5 +29,18 @@ def server_record() -> Path:
 
 def _base(variable: str, fallback: str) -> Path:
     chosen = os.environ.get(variable)
-    root = Path(chosen) if chosen else Path.home() / fallback
+    root = Path(chosen) if chosen else _home() / fallback
     return root / "datalad-s3ext"
+
+
+def _home() -> Path:
+    """Return the user's home folder; with an empty ``HOME``, the one of the password database.
+
+    `Path.home` takes an empty ``HOME`` for ``/``.
+    """
+    import pwd
+
+    try:
+        return Path.home() if os.environ.get("HOME", "?") else Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except (KeyError, RuntimeError):
+        raise LocalError("this user has no home folder", remedy="set the variable HOME") from None

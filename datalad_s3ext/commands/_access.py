@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,22 @@ from typing import Any
 
 from datalad_s3ext.credentials.chain import find_identity
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile
-from datalad_s3ext.credentials.sources import EXPIRATIONS, KEY_ID, PROFILE, SECRET, TOKEN
+from datalad_s3ext.credentials.sources import (
+    EXPIRATIONS,
+    KEY_ID,
+    PROFILE,
+    SECRET,
+    TOKEN,
+    from_environment,
+    from_local_server,
+)
 from datalad_s3ext.errors import ConfigError, CredentialsError
 from datalad_s3ext.providers.schema import Provider
 from datalad_s3ext.repo import remotes
+from datalad_s3ext.repo.remotes import SpecialRemote
 
 ANONYMOUS = "S3X_ANONYMOUS"
+_NOBODY = Anonymous()
 
 
 @dataclass(frozen=True)
@@ -48,12 +59,22 @@ class Choice:
 class Access:
     """The identity of one command, found once and used for all data sets of a recursion.
 
-    A credential that had to be asked for is put into DataLad's store by :meth:`keep` only.
+    A credential that had to be asked for is put into DataLad's store by :meth:`keep` only. Keys of
+    a local server are offered to that server alone, which is why `endpoint_url` should be given.
     """
 
-    def __init__(self, provider: Provider, choice: Choice) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        choice: Choice,
+        endpoint_url: str | None = None,
+        *,
+        may_ask: bool = True,
+    ) -> None:
         self.choice = choice
+        self.may_ask = may_ask
         self.provider = provider
+        self.endpoint_url = endpoint_url
         self._asked: _Asked | None = None
         self._keys: Keys | None = None
 
@@ -64,8 +85,10 @@ class Access:
         ----------
         remembered : Keys, optional
             What git-annex keeps for the remote; used when nothing was chosen, neither by an option
-            nor in the environment.
+            nor in the environment. A local server's own word counts more.
         """
+        if self.choice.is_made or os.environ.get(KEY_ID) or self._server_keys():
+            remembered = None
         name = self.choice.credential
         if name and self._keys is None:
             self._asked = _Asked(name)
@@ -75,20 +98,61 @@ class Access:
             explicit=self._keys,
             profile=self.choice.profile,
             anonymous=self.choice.anonymous,
-            remembered=None if self.choice.is_made or os.environ.get(KEY_ID) else remembered,
+            remembered=remembered,
+            endpoint_url=self.endpoint_url,
             environ=os.environ,
         )
 
-    def describe(self) -> str:
+    def describe(self, remembered: Keys | None = None) -> str:
         """Return where the keys would come from, without asking for any."""
         if self.choice.credential:
             return f"DataLad credential {self.choice.credential!r}"
-        return self.identity().source
+        return self.identity(remembered).source
+
+    def gives_other(self, repo: Path, remote: SpecialRemote) -> bool:
+        """Tell whether keys are given that are not those `remote` uses in this clone.
+
+        Given are the options of the command, the ``AWS_*`` variables, and what a local server says.
+        A profile that was chosen for this clone is no matter of the variables.
+        """
+        name = remote.enabled_as or remote.name
+        chosen = {setting: remotes.get_config(repo, name, setting) for setting in local_config(_NOBODY)}
+        if self.choice.profile or self.choice.anonymous:
+            return chosen != local_config(self.identity())
+        kept = remotes.remembered_keys(repo, remote)
+        if self.choice.credential:
+            if not self.may_ask:
+                return True  # a dry run says that they would be looked at
+            return any(chosen.values()) or _differ(self.identity(), kept)
+        if chosen[remotes.PROFILE_CONFIG]:
+            return False
+        given = self._server_keys() or _in_environment()
+        is_unused = kept is None and not chosen[remotes.ANONYMOUS_CONFIG]
+        return given is not None and not is_unused and _differ(given, kept)
+
+    def settle(self, repo: Path, name: str, remote: SpecialRemote, identity: Identity) -> None:
+        """Note what `identity` means for later calls, now that it has proven good.
+
+        Keys that git-annex keeps would win over temporary ones and over those of a local server.
+        """
+        record_choice(repo, name, identity)
+        is_temporary = isinstance(identity, Keys) and identity.session_token is not None
+        if is_temporary or (remote.is_ours and identity == self._server_keys()):
+            remotes.forget_keys(repo, remote)
+        self.keep()
+
+    def _server_keys(self) -> Keys | None:
+        return None if self.choice.is_made else from_local_server(self.provider, self.endpoint_url)
 
     def keep(self) -> None:
         """Store what was asked for in DataLad's credential store."""
         if self._asked is not None:
             self._asked.keep()
+
+
+def told(identity: Identity) -> str:
+    """Say with what `identity` asks, to follow "with"."""
+    return "no keys (anonymous)" if isinstance(identity, Anonymous) else f"keys from {identity.source}"
 
 
 def environment(identity: Identity) -> dict[str, str | None]:
@@ -124,19 +188,38 @@ def local_config(identity: Identity) -> dict[str, str | None]:
 
 
 def masking_config(repo: Path, name: str, identity: Identity) -> dict[str, str]:
-    """Return git configuration for one call under which an older choice for `name` has no effect."""
-    wanted = local_config(identity)
-    return {
-        f"remote.{name}.{setting}": value or ""
-        for setting, value in wanted.items()
-        if remotes.get_config(repo, name, setting) not in {None, value}
-    }
+    """Return git configuration for one call under which an older choice for `name` has no effect.
+
+    For a remote in use that includes the new choice: keys that git-annex keeps would win otherwise.
+    """
+    is_used = remotes.get_config(repo, name, "annex-uuid") is not None
+    config: dict[str, str] = {}
+    for setting, wanted in local_config(identity).items():
+        found = remotes.get_config(repo, name, setting)
+        if found != wanted and (found is not None or is_used):
+            config[f"remote.{name}.{setting}"] = wanted or ""
+    return config
 
 
 def record_choice(repo: Path, name: str, identity: Identity) -> None:
     """Write the choice of `identity` for the remote `name` to the local git configuration."""
     for setting, value in local_config(identity).items():
         remotes.set_config(repo, name, setting, value)
+
+
+def _in_environment() -> Keys | None:
+    """Return the keys in the environment; half of a pair is none, others complain about it."""
+    with suppress(CredentialsError):
+        return from_environment(os.environ)
+    return None
+
+
+def _differ(given: Identity, kept: Keys | None) -> bool:
+    """Tell whether `given` would not be what git-annex `kept`."""
+    if not isinstance(given, Keys) or kept is None or given.session_token:
+        return True
+    pair = kept.access_key_id, kept.secret_access_key
+    return (given.access_key_id, given.secret_access_key) != pair
 
 
 def builtin_keys(identity: Identity) -> Identity:

@@ -9,9 +9,15 @@ from urllib.parse import urlsplit
 from datalad_s3ext.credentials.model import Anonymous
 from datalad_s3ext.errors import ConfigError, S3xError
 from datalad_s3ext.providers.load import load_provider
-from datalad_s3ext.providers.resolve import Connection, is_loopback_host, resolve
+from datalad_s3ext.providers.resolve import (
+    Connection,
+    is_loopback_host,
+    normal_endpoint,
+    resolve,
+    server_record,
+)
 from datalad_s3ext.providers.schema import Provider
-from datalad_s3ext.remote.settings import read_settings
+from datalad_s3ext.remote.settings import RemoteSettings, read_settings
 from datalad_s3ext.repo import remotes
 from datalad_s3ext.repo.marker import read_marker
 from datalad_s3ext.repo.remotes import SpecialRemote
@@ -19,6 +25,7 @@ from datalad_s3ext.repo.remotes import SpecialRemote
 ALLOWED_ADDRESSES = "annex.security.allowed-ip-addresses"
 _ANY_PROVIDER = "other"
 _AMAZON = "aws"
+_LOCAL = "local"
 
 
 def recorded_connection(remote: SpecialRemote, *, dataset: Path) -> Connection:
@@ -33,8 +40,9 @@ def recorded_connection(remote: SpecialRemote, *, dataset: Path) -> Connection:
     """
     parameters = _as_ours(remote)
     settings = read_settings(lambda name: parameters.get(name, ""))
+    ours_or_local = settings.provider if remote.is_ours else _local_server(settings)
     return resolve(
-        _provider(settings.provider, settings.endpoint, dataset),
+        _provider(ours_or_local, settings.endpoint, dataset),
         endpoint=settings.endpoint,
         region=settings.region,
         addressing=settings.requeststyle,
@@ -73,6 +81,19 @@ def builtin_address_config(repo: Path, endpoint_url: str | None) -> dict[str, st
     port = parts.port or (443 if parts.scheme == "https" else 80)
     missing = [one for host in hosts if (one := f"[{host}]:{port}") not in allowed]
     return {ALLOWED_ADDRESSES: " ".join([*allowed, *missing])} if missing else {}
+
+
+def _local_server(settings: RemoteSettings) -> str:
+    """Return the preset of the local server when built-in S3 reaches just that one by its address.
+
+    Its keys then come from the server itself, as they do for our own remote.
+    """
+    try:
+        if settings.endpoint and normal_endpoint(settings.endpoint) == server_record()["endpoint"]:
+            return _LOCAL
+    except ConfigError:
+        pass
+    return settings.provider
 
 
 def _provider(provider_id: str, endpoint: str | None, dataset: Path) -> Provider:

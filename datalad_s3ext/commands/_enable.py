@@ -68,58 +68,85 @@ class Enabler:
         )
 
     def _one(self, path: Path, remote: SpecialRemote) -> Enabled:
-        if self._is_done(path, remote):
-            return Enabled("notneeded", f"{remote.enabled_as!r} is enabled already", remote)
+        done, works = f"{remote.enabled_as!r} is enabled already", False
         try:
-            return self._enable(path, remote)
+            name = remote.enabled_as
+            works = name is not None and annex.unconfirmed(path, name) is None
+            access = self._access(path, remote)
+            if works and (access is None or not access.gives_other(path, remote)):
+                return Enabled("notneeded", done, remote)
+            return self._enable(path, remote, access, works=works)
+        except (CredentialsError, AccessDenied) as exc:
+            if works and not self.name and not self.choice.is_made:
+                text = f"{done}; the keys given now are not for it and were not taken: {exc}"
+                return Enabled("notneeded", text, remote)
+            return self._not_enabled(remote, exc)
         except S3xError as exc:
-            text = f"{remote.name!r} was not enabled: {exc}"
-            return Enabled("error" if self.name else "impossible", text, remote)
+            return self._not_enabled(remote, exc)
 
-    def _is_done(self, path: Path, remote: SpecialRemote) -> bool:
-        if remote.enabled_as is None or self.choice.is_made:
-            return False
-        return annex.unconfirmed(path, remote.enabled_as) is None
+    def _not_enabled(self, remote: SpecialRemote, exc: S3xError) -> Enabled:
+        text = f"{remote.name!r} was not enabled: {exc}"
+        return Enabled("error" if self.name else "impossible", text, remote)
 
-    def _enable(self, path: Path, remote: SpecialRemote) -> Enabled:
+    def _access(self, path: Path, remote: SpecialRemote) -> Access | None:
+        """Return who asks; ``None`` when one in use cannot be reached now and nobody was chosen."""
+        try:
+            connection = _connect.recorded_connection(remote, dataset=path)
+        except ConfigError:
+            if remote.enabled_as is None or self.choice.is_made:
+                raise
+            return None
+        return Access(
+            connection.provider, self.choice, connection.endpoint_url, may_ask=not self.dry_run
+        )
+
+    def _enable(
+        self, path: Path, remote: SpecialRemote, access: Access | None, *, works: bool
+    ) -> Enabled:
         name = remote.enabled_as or remote.name
         if not remote.enabled_as and name in remotes.git_remote_names(path):
             raise ConfigError(
                 f"there is a sibling {name!r} already, and it is not this special remote",
                 remedy="rename it: git remote rename OLD NEW",
             )
+        if remote.is_ours:
+            annex.check_program(remotes.PROGRAM)
         connection = _connect.recorded_connection(remote, dataset=path)
         if self.dry_run:
             return Enabled(
                 "ok", f"dry run; would enable {name!r}: {_where(remote, connection)}", remote,
                 endpoint=connection.endpoint_url,
             )  # fmt: skip
-        access = Access(connection.provider, self.choice)
-        identity = self._working_identity(remote, connection, access)
+        access = access or Access(connection.provider, self.choice, connection.endpoint_url)
+        kept = remotes.remembered_keys(path, remote)
+        may_be_nobody = not self.choice.is_made and not works
+        identity = _working_identity(remote, connection, access, kept, may_be_nobody)
         _hand_over(path, remote, name, connection, identity)
-        access.keep()
-        text = _success(name, _where(remote, connection), identity)
+        access.settle(path, name, remote, identity)
+        text = _success(name, _where(remote, connection), identity, keys_replaced=works)
         return Enabled("ok", text, remote, identity.source, connection.endpoint_url)
 
-    def _working_identity(
-        self, remote: SpecialRemote, connection: Connection, access: Access
-    ) -> Identity:
-        """Return an identity with which the bucket can be read.
 
-        Without a choice, keys that are found come first; when they are of no use here, nobody's.
-        """
+def _working_identity(
+    remote: SpecialRemote, connection: Connection, access: Access, kept: Keys | None,
+    may_be_nobody: bool,
+) -> Identity:  # fmt: skip
+    """Return an identity with which the bucket can be read.
+
+    Keys that are found come first; when they are of no use here, nobody's, where that is allowed.
+    """
+    try:
+        identity = access.identity(kept)
+        _check_reading(remote, connection, identity)
+    except (CredentialsError, AccessDenied) as refused:
+        if not may_be_nobody:
+            raise
         try:
-            identity = access.identity()
-            _check_reading(remote, connection, identity)
-        except (CredentialsError, AccessDenied) as refused:
-            if self.choice.is_made:
-                raise
-            try:
-                _check_reading(remote, connection, Anonymous())
-            except S3xError:
-                raise refused from None
-            identity = Anonymous()
-        return identity if remote.is_ours else _access.builtin_keys(identity)
+            _check_reading(remote, connection, Anonymous())
+        except S3xError:
+            raise refused from None
+        identity = Anonymous()
+    return identity if remote.is_ours else _access.builtin_keys(identity)
 
 
 def _check_reading(remote: SpecialRemote, connection: Connection, identity: Identity) -> None:
@@ -144,7 +171,6 @@ def _hand_over(
     enable(path, remote, remotes.special_remotes(path), {}, env, {**local, **masks})
     for setting, value in local.items():
         remotes.set_local(path, setting, value)
-    _access.record_choice(path, name, identity)
 
 
 def _where(remote: SpecialRemote, connection: Connection) -> str:
@@ -153,8 +179,9 @@ def _where(remote: SpecialRemote, connection: Connection) -> str:
     return f"bucket {remote.bucket}{prefix} at {service}"
 
 
-def _success(name: str, where: str, identity: Identity) -> str:
-    text = f"{name!r} enabled: {where} with {identity.source}"
+def _success(name: str, where: str, identity: Identity, *, keys_replaced: bool) -> str:
+    did = "is enabled already, keys replaced" if keys_replaced else "enabled"
+    text = f"{name!r} {did}: {where} with {_access.told(identity)}"
     if isinstance(identity, Keys) and identity.session_token:
         text += "; these keys are temporary and are not kept: have them in the environment"
     return f"{text}; next: datalad get FILE"

@@ -128,6 +128,9 @@ def changes_to(remote: SpecialRemote, wanted: Mapping[str, str], *, asked: Wish)
     recorded = remote.parameters
     names = [name for name in wanted if name not in {"type", "externaltype", "endpoint", "host"}]
     names += [name for name in ("fileprefix",) if name not in wanted]
+    if "cipherkeys" in recorded:
+        # git-annex keeps no keyid: it records the full ids of the keys that it found by it
+        names = [name for name in names if name != "keyid"]
     if asked.encryption is None:
         names = [name for name in names if name != "encryption"]
     changes = [
@@ -200,12 +203,18 @@ def _is_known(name: str, remote_type: RemoteType) -> bool:
 def _unknown(name: str, provider: Provider, remote_type: RemoteType) -> ConfigError:
     own = BUILTIN_SETTINGS if remote_type == "S3" else {setting.name for setting in SETTINGS}
     names = sorted((own | COMMON | set(provider.endpoint.variables)) - set(OWN_OPTION))
-    near = difflib.get_close_matches(name, [*names, *OWN_OPTION], n=3, cutoff=0.5)
+    near = near_names(name, [*names, *OWN_OPTION])
     hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}"
     return ConfigError(
         f"{name!r} is neither a setting of the remote nor a variable of preset {provider.id!r}",
         remedy=hint,
     )
+
+
+def near_names(name: str, known: Sequence[str]) -> list[str]:
+    """Return which of `known` may be meant by `name`: one alone when it is plain, at most three."""
+    plain = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    return plain or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
 
 
 def _normal(value: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -12,36 +12,18 @@ from typing import Literal
 from datalad_s3ext.commands import _access, _connect
 from datalad_s3ext.commands._access import Access
 from datalad_s3ext.commands._datasets import bring_up_to_date, check_is_annex, enable
-from datalad_s3ext.commands._settings import (
-    Change,
-    Wish,
-    changes_to,
-    normal_prefix,
-    parameters_of,
-    type_label,
-    unchangeable,
-)
+from datalad_s3ext.commands._decide import Existing, Verdict, changed_parameters, decide, only
+from datalad_s3ext.commands._settings import Wish, normal_prefix, parameters_of
 from datalad_s3ext.credentials.model import Identity, Keys
-from datalad_s3ext.errors import AccessDenied, ConfigError
+from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
 from datalad_s3ext.repo import annex, remotes
 from datalad_s3ext.repo.keys import MARKER
 from datalad_s3ext.repo.marker import check_marker, read_marker
-from datalad_s3ext.repo.remotes import SpecialRemote, service_host
+from datalad_s3ext.repo.remotes import SpecialRemote
 from datalad_s3ext.store.base import ObjectStore
+from datalad_s3ext.store.probe import about_new_bucket, probe, retold
 
-Existing = Literal["skip", "error", "reconfigure"]
 Autoenable = Literal["auto", "yes", "no"]
-Step = Literal["create", "enable", "reconfigure", "nothing"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is to be done."""
-
-    step: Step
-    remote: SpecialRemote | None = None
-    changes: Sequence[Change] = ()
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,10 +69,11 @@ class Setup:
         prefix = normal_prefix(self.wish.prefix, below)
         wanted = self._wanted(prefix)
         (check_is_annex if self.dry_run else bring_up_to_date)(path)
+        if self.wish.remote_type == "s3x":
+            annex.check_program(remotes.PROGRAM)
         known, names = remotes.special_remotes(path), remotes.git_remote_names(path)
         verdict = decide(known, names, self.wish, wanted, self.existing)
-        if self._is_only_unconfirmed(path, verdict):
-            verdict = replace(verdict, step="enable")
+        verdict = self._even_if_nothing_changes(path, verdict)
         if verdict.step == "nothing":
             uuid = verdict.remote.uuid if verdict.remote else None
             return Outcome("notneeded", verdict.message, uuid, prefix)
@@ -98,12 +81,19 @@ class Setup:
             return self._plan(path, prefix, wanted, verdict)
         return self._carry_out(path, prefix, wanted, verdict)
 
-    def _is_only_unconfirmed(self, path: Path, verdict: Verdict) -> bool:
-        """Tell whether all is as wished, but git-annex waits for a word that the place is right."""
+    def _even_if_nothing_changes(self, path: Path, verdict: Verdict) -> Verdict:
+        """Return what is left to do when all parameters are as wished.
+
+        Other keys may have been given, or git-annex waits for a word that the place is right.
+        """
         remote = verdict.remote
-        if verdict.step != "nothing" or verdict.changes or remote is None or self.dry_run:
-            return False
-        return annex.unconfirmed(path, remote.enabled_as or remote.name) is not None
+        if verdict.step != "nothing" or verdict.changes or remote is None:
+            return verdict
+        if self.existing == "reconfigure" or self.access.gives_other(path, remote):
+            return replace(verdict, step="keys")
+        if self.dry_run or annex.unconfirmed(path, remote.enabled_as or remote.name) is None:
+            return verdict
+        return replace(verdict, step="enable")
 
     def _wanted(self, prefix: str) -> dict[str, str]:
         wanted = parameters_of(self.wish, prefix)
@@ -114,14 +104,14 @@ class Setup:
     def _carry_out(
         self, path: Path, prefix: str, wanted: Mapping[str, str], verdict: Verdict
     ) -> Outcome:
-        from datalad_s3ext.store.probe import probe
         from datalad_s3ext.store.retrying import open_patient_store
 
         known = verdict.remote
         identity = self.access.identity(remotes.remembered_keys(path, known) if known else None)
         if self.wish.remote_type == "S3":
             _access.builtin_keys(identity)
-        with closing(open_patient_store(self.wish.connection, identity, self.wish.bucket)) as store:
+        store = open_patient_store(self.wish.connection, identity, self.wish.bucket)
+        with closing(store), _kept_keys_stay(verdict):
             report = probe(
                 store,
                 prefix=prefix,
@@ -129,15 +119,18 @@ class Setup:
                 writable=self.wish.writable,
                 known_name=prefix + MARKER,
             )
-            self._check_owner(store, prefix, known)
-        uuid = self._record(path, wanted, verdict, identity)
+            self._check_owner(path, store, prefix, known)
+        with _in_our_words(self.wish.bucket, bucket_created=bool(report.bucket_created)):
+            uuid = self._record(path, wanted, verdict, identity)
         outcome = Outcome(
             "ok", "", uuid, prefix, identity.source, bool(report.bucket_created), probed=True
         )
         outcome = replace(outcome, autoenable=self._autoenable(path, verdict, outcome, identity))
         return replace(outcome, message=_success(self.wish, verdict, outcome, identity))
 
-    def _check_owner(self, store: ObjectStore, prefix: str, known: SpecialRemote | None) -> None:
+    def _check_owner(
+        self, path: Path, store: ObjectStore, prefix: str, known: SpecialRemote | None
+    ) -> None:
         if known is not None:
             if known.has_marker:
                 check_marker(store, prefix, known.uuid)
@@ -145,12 +138,16 @@ class Setup:
         owner = None
         with suppress(AccessDenied):  # keys that may not list are refused for what is absent, too
             owner = read_marker(store, prefix) if self.wish.writable else None
-        if owner is not None:
-            raise ConfigError(
-                f"bucket {self.wish.bucket} keeps the content of another special remote "
-                f"({owner}) below prefix {prefix or '(none)'}",
-                remedy="give another --prefix; in a clone that knows that remote, use s3-enable",
-            )
+        if owner is None:
+            return
+        here = [remote.name for remote in remotes.special_remotes(path) if remote.uuid == owner]
+        whose = f"special remote {here[0]!r}" if here else f"another special remote ({owner})"
+        raise ConfigError(
+            f"bucket {self.wish.bucket} keeps the content of {whose} below prefix {prefix or '(none)'}",
+            remedy=f"use that one (--name {shlex.quote(here[0])}), or give another --prefix"
+            if here
+            else "give another --prefix; in a clone that knows that remote, use s3-enable",
+        )
 
     def _record(
         self, path: Path, wanted: Mapping[str, str], verdict: Verdict, identity: Identity
@@ -163,14 +160,13 @@ class Setup:
         env = _access.environment(identity)
         if known is None:
             annex.init_remote(path, name, wanted, env=env, config=config)
-            known = _only(remotes.special_remotes(path), name)
+            known = only(remotes.special_remotes(path), name)
         else:
             changed = changed_parameters(verdict.changes, wanted)
             enable(path, known, remotes.special_remotes(path), changed, env, config)
         for setting, value in local.items():
             remotes.set_local(path, setting, value)
-        _access.record_choice(path, name, identity)
-        self.access.keep()
+        self.access.settle(path, name, known, identity)
         return known.uuid
 
     def _local_config(self, path: Path, name: str) -> dict[str, str]:
@@ -207,7 +203,7 @@ class Setup:
             changed = changed_parameters(verdict.changes, wanted)
             command = annex.remote_command("enableremote", known.name, changed)
         config = self._local_config(path, wish.name)
-        source = self.access.describe()
+        source = self.access.describe(remotes.remembered_keys(path, known) if known else None)
         planned = [
             f"contact {wish.connection.endpoint_url or wish.provider.name} with {source}",
             f"{'write, read back and delete' if wish.writable else 'read'} a test object below "
@@ -221,110 +217,10 @@ class Setup:
         return Outcome("ok", message, uuid, prefix, source, planned=planned)
 
 
-def decide(
-    known: Sequence[SpecialRemote], git_names: Iterable[str], wish: Wish,
-    wanted: Mapping[str, str], existing: Existing,
-) -> Verdict:  # fmt: skip
-    """Return what must be done so that `wish` comes true in a data set that has `known` remotes.
-
-    Raises
-    ------
-    ConfigError
-        When it must not be done, with the reason.
-    """
-    remote = _only(known, wish.name) if _named(known, wish.name) else None
-    if (remote is None or remote.enabled_as is None) and wish.name in git_names:
-        raise ConfigError(
-            f"there is a sibling {wish.name!r} already, and it is no special remote",
-            remedy="give another name with --name",
-        )
-    if remote is None:
-        _check_place(known, wanted)
-        return Verdict("create")
-    _check_type(remote, wish)
-    changes = changes_to(remote, wanted, asked=wish)
-    if not changes and remote.enabled_as:
-        return Verdict("nothing", remote, message=f"{wish.name!r} already set up, nothing changed")
-    return _resolve_existing(remote, changes, existing) if changes else Verdict("enable", remote)
-
-
-def _resolve_existing(remote: SpecialRemote, changes: Sequence[Change], existing: Existing) -> Verdict:
-    differences = ", ".join(map(str, changes))
-    if existing == "skip":
-        text = f"{remote.name!r} exists with other settings and was left alone: {differences}"
-        return Verdict("nothing", remote, changes, text)
-    lost = unchangeable(changes)
-    if lost:
-        raise ConfigError(
-            f"{remote.name!r} cannot be changed ({', '.join(map(str, lost))}): content stored "
-            f"so far would be out of sight",
-            remedy="give another --name to set up a second remote, and copy the content to it",
-        )
-    if existing == "error":
-        raise ConfigError(
-            f"{remote.name!r} exists with other settings: {differences}",
-            remedy="to change them, add --existing reconfigure; to leave it, --existing skip",
-        )
-    return Verdict("reconfigure", remote, changes)
-
-
-def _check_type(remote: SpecialRemote, wish: Wish) -> None:
-    is_type = type_label(remote)
-    if not remote.is_s3:
-        raise ConfigError(
-            f"{wish.name!r} is a special remote of type {is_type} already",
-            remedy="give another name with --name",
-        )
-    if is_type != wish.remote_type:
-        raise ConfigError(
-            f"{wish.name!r} is a remote of type {is_type}; git-annex cannot change the type",
-            remedy=f"leave it with --remote-type {is_type}, or add a second way to the same "
-            f"content: git annex initremote NEWNAME --sameas={wish.name} type=...",
-        )
-
-
-def _check_place(known: Sequence[SpecialRemote], wanted: Mapping[str, str]) -> None:
-    place = (service_host(wanted), wanted["bucket"].lower(), wanted.get("fileprefix", ""))
-    for other in known:
-        if other.is_s3 and other.place == place:
-            raise ConfigError(
-                f"bucket {other.bucket}, prefix {other.prefix or '(none)'}, keeps the content of "
-                f"special remote {other.name!r} already",
-                remedy=f"use that one (--name {other.name}), or give another --prefix",
-            )
-
-
-def _named(known: Iterable[SpecialRemote], name: str) -> list[SpecialRemote]:
-    """Return the remote in use under `name`, else all recorded under it."""
-    remote_list = list(known)
-    used = [remote for remote in remote_list if remote.enabled_as == name]
-    return used or [remote for remote in remote_list if remote.name == name]
-
-
-def _only(known: Iterable[SpecialRemote], name: str) -> SpecialRemote:
-    found = _named(known, name)
-    if len(found) != 1:
-        ids = ", ".join(remote.id for remote in found)
-        raise ConfigError(
-            f"there are {len(found)} special remotes named {name!r}: {ids}",
-            remedy="rename one: git annex renameremote UUID NEWNAME",
-        )
-    return found[0]
-
-
-def changed_parameters(changes: Iterable[Change], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters for enableremote that bring `changes` about."""
-    changed = {change.name: wanted.get(change.name, "") for change in changes}
-    if "endpoint" not in changed:
-        return changed
-    if wanted["type"] == "S3":
-        del changed["endpoint"]
-    names = ("provider", "endpoint", "host", "port", "protocol", "region")
-    return {**changed, **{name: wanted[name] for name in names if name in wanted}}
-
-
 def _success(wish: Wish, verdict: Verdict, outcome: Outcome, identity: Identity) -> str:
-    did = {"create": "set up", "enable": "enabled"}.get(verdict.step, "reconfigured")
+    did = {"create": "set up", "enable": "enabled", "keys": "already set up, keys replaced"}.get(
+        verdict.step, "reconfigured"
+    )
     where = f"bucket {wish.bucket}"
     if outcome.bucket_created:
         where += " (created)"
@@ -340,4 +236,27 @@ def _success(wish: Wish, verdict: Verdict, outcome: Outcome, identity: Identity)
 
 def next_step(name: str, *, writable: bool) -> str:
     """Return what a person types next."""
+    name = shlex.quote(name)
     return f"datalad push --to {name}" if writable else f"git annex import main --from {name}"
+
+
+@contextmanager
+def _kept_keys_stay(verdict: Verdict) -> Iterator[None]:
+    """Say of keys that should replace others and are refused that those stay in use."""
+    try:
+        yield
+    except (AccessDenied, CredentialsError) as error:
+        if verdict.step != "keys":
+            raise
+        raise retold(error, f"the keys were not replaced: {error.what}", error.remedy) from error
+
+
+@contextmanager
+def _in_our_words(bucket: str, *, bucket_created: bool) -> Iterator[None]:
+    """Translate git-annex's refusal for those who typed our command; tell of a bucket that is new."""
+    try:
+        yield
+    except S3xError as error:
+        said = error.what.replace("fileprefix=NAME/", "--prefix NAME")
+        told = retold(error, said, error.remedy)
+        raise about_new_bucket(told, bucket) if bucket_created else told from error

@@ -13,10 +13,12 @@ from datalad.support.param import Parameter
 
 from datalad_s3ext.commands import _options
 from datalad_s3ext.commands._access import Access, Choice
+from datalad_s3ext.commands._checks import check_names, check_wish
 from datalad_s3ext.commands._datasets import datasets
+from datalad_s3ext.commands._decide import Existing
 from datalad_s3ext.commands._records import sibling_record
 from datalad_s3ext.commands._settings import RemoteType, Wish, split_settings
-from datalad_s3ext.commands._setup import Autoenable, Existing, Outcome, Setup, next_step
+from datalad_s3ext.commands._setup import Autoenable, Outcome, Setup, next_step
 from datalad_s3ext.errors import S3xError
 from datalad_s3ext.providers.load import load_provider
 from datalad_s3ext.providers.resolve import resolve
@@ -179,13 +181,13 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
         recursion_limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Set up, data set by data set."""
-        if not bucket:
+        if bucket is None:
             raise ValueError("no bucket is given; name one with --bucket")
         pairs = settings if isinstance(settings, Mapping) else [*(settings or ())]
         asked = {
-            "provider": provider, "bucket": bucket, "name": name or provider, "prefix": prefix,
-            "endpoint": endpoint, "region": region, "remote_type": remote_type,
-            "encryption": encryption, "chunk": chunk, "settings": pairs,
+            "provider": provider, "bucket": bucket, "prefix": prefix,
+            "name": provider if name is None else name, "endpoint": endpoint, "region": region,
+            "remote_type": remote_type, "encryption": encryption, "chunk": chunk, "settings": pairs,
             "more_settings": more_settings or (),
         }  # fmt: skip
         found = datasets(
@@ -196,7 +198,12 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
             try:
                 setup = setup or Setup(
                     wish := wish_of(path, asked),
-                    Access(wish.provider, Choice(profile, credential, anonymous)),
+                    Access(
+                        wish.provider,
+                        Choice(profile, credential, anonymous),
+                        wish.connection.endpoint_url,
+                        may_ask=not dry_run,
+                    ),
                     cast(Existing, existing),
                     cast(Autoenable, autoenable),
                     dry_run,
@@ -231,13 +238,12 @@ def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
     ConfigError
         When a preset, setting or endpoint is unknown or makes no sense.
     """
+    check_names(asked["name"], asked["bucket"], asked["prefix"] or "")
     provider = load_provider(asked["provider"], dataset=path)
     remote_type = cast(RemoteType, asked["remote_type"])
     settings, variables = split_settings(asked["settings"], provider, remote_type)
-    for part, more in zip((settings, variables), split_settings(
-        asked["more_settings"], provider, remote_type
-    ), strict=True):  # fmt: skip
-        part.update(more)
+    more = split_settings(asked["more_settings"], provider, remote_type)
+    settings, variables = settings | more[0], variables | more[1]
     connection = resolve(
         provider,
         endpoint=asked["endpoint"],
@@ -246,12 +252,14 @@ def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
         addressing=_chosen_addressing(settings),
         signature=_chosen_signature(settings),
     )
-    return Wish(
+    wish = Wish(
         name=asked["name"], provider=provider, connection=connection, bucket=asked["bucket"],
         prefix=asked["prefix"] or "", remote_type=remote_type,
         record_endpoint=bool(asked["endpoint"]) or not provider.endpoint.local_server,
         encryption=asked["encryption"], chunk=asked["chunk"], settings=settings,
     )  # fmt: skip
+    check_wish(wish)
+    return wish
 
 
 def _chosen_addressing(settings: Mapping[str, str]) -> Addressing | None:

@@ -24,8 +24,8 @@ def find_identity(
 ) -> Identity:
     """Return with which identity `provider` is to be asked. Nothing is sent.
 
-    The order: `anonymous`, `explicit`, `profile`, `remembered`, the local server's own keys when
-    the preset means that server, the ``AWS_*`` variables, ``AWS_PROFILE``, boto3's own search.
+    The order: `anonymous`, `explicit`, `profile`, the local server's own keys when the preset means
+    that server, `remembered`, the ``AWS_*`` variables, ``AWS_PROFILE``, boto3's own search.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def find_identity(
         return Profile(profile)
     keys = (
         explicit
-        or remembered
         or sources.from_local_server(provider, endpoint_url)
+        or remembered
         or sources.from_environment(environ)
     )
     if keys:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+KEPT = "git-annex's own store for this remote"
+"""The source of keys that lie in ``.git/annex/creds``."""
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -14,7 +17,7 @@ class Keys:
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
-    source: str = "given explicitly"
+    source: str = "the command line"
     """Where they were found, for people: "environment variables AWS_ACCESS_KEY_ID ..."."""
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 CREDS = "s3xcreds"
 """The name under which git-annex embeds our keys."""
-KEPT = "git-annex's own store for this remote"
 COST_LOCAL = 175
 """git-annex's "semi-expensive": a server on this machine."""
 COST_NETWORK = 200
@@ -309,7 +308,7 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
 
     def _remembered_keys(self) -> Keys | None:
         """Return the keys kept in this clone, or those that embedcreds=yes has put into the branch."""
-        from datalad_s3ext.credentials.model import Keys
+        from datalad_s3ext.credentials.model import KEPT, Keys
         from datalad_s3ext.repo.kept_keys import read_keys
 
         found = read_keys(Path(self.annex.getgitdir()), self._shared.uuid(self.annex))

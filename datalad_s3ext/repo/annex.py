@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +25,8 @@ OLDEST_SUPPORTED = "10.20230329"
 _HTTP_DUMP = re.compile(r"HttpExceptionRequest Request \{.*?\n\}\s*", re.DOTALL)
 _HASKELL_SHELL = re.compile(r"^\((?:InternalException \()?([A-Z]\w+) (.*?)\)+$")
 _NOISE = re.compile(r"^(\(recording state in git\.\.\.\)|failed|ok|\w+: \d+ failed|Auto enabling .*)?$")
+_NOT_A_COMMAND = re.compile(r"^git: \W?annex\W", re.MULTILINE)  # in any language of git
+_NO_PROGRAM = re.compile(r"(?:Cannot run|unable to use) (git-annex-remote-\S+)")
 _CONFIRM = re.compile(r"--safe (\S+)")
 
 
@@ -55,7 +59,7 @@ def run_annex(
     """
     done = _start(repo, arguments, env, stdin)
     if done.returncode:
-        raise AnnexError(f"git-annex: {failure_text(done.stderr.splitlines())}")
+        raise _failure(done.stderr.splitlines())
     return done.stdout
 
 
@@ -143,6 +147,38 @@ def failure_text(lines: Sequence[str]) -> str:
     return one_line("; ".join(dict.fromkeys(kept))) or "failed without giving a reason"
 
 
+def check_program(program: str) -> None:
+    """Make sure that `program` can be started by its name, as git-annex starts it.
+
+    Raises
+    ------
+    LocalError
+        When it cannot.
+    """
+    if shutil.which(program) is None:
+        raise _not_found(program)
+
+
+def _failure(lines: Sequence[str]) -> S3xError:
+    """Return the error for what git-annex, or git instead of it, said on failing."""
+    text = "\n".join(lines)
+    if _NOT_A_COMMAND.search(text):
+        return _not_found("git-annex")
+    if missing := _NO_PROGRAM.search(text):
+        return _not_found(missing[1])
+    return AnnexError(f"git-annex: {failure_text(lines)}")
+
+
+def _not_found(program: str) -> LocalError:
+    beside = Path(sys.executable).parent
+    where = f", which is {beside}" if (beside / program).exists() else ""
+    package = "git-annex" if program == "git-annex" else "datalad-s3ext"
+    return LocalError(
+        f"{program} was not found in PATH",
+        remedy=f"activate the environment it is in{where}, or: pip install {package}",
+    )
+
+
 def _change_remote(
     repo: Path, arguments: Sequence[str], env: Mapping[str, str | None], config: Mapping[str, str]
 ) -> None:
@@ -151,7 +187,7 @@ def _change_remote(
     done = _start(repo, [command, "--json", "--json-error-messages", *rest], everything, "")
     if done.returncode:
         lines = _json_errors(done.stdout) or done.stderr.splitlines()
-        raise AnnexError(f"git-annex: {failure_text(lines)}")
+        raise _failure(lines)
 
 
 def _start(

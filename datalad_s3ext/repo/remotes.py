@@ -8,6 +8,7 @@ configuration.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ from pathlib import Path
 
 import git
 
-from datalad_s3ext.credentials.model import Keys
+from datalad_s3ext.credentials.model import KEPT, Keys
 from datalad_s3ext.errors import ConfigError, LocalError, one_line
+from datalad_s3ext.repo.kept_keys import NAME as KEPT_NAME
 
 EXTERNAL_TYPE = "s3x"
+PROGRAM = f"git-annex-remote-{EXTERNAL_TYPE}"
 PROFILE_CONFIG = "s3x-profile"
 ANONYMOUS_CONFIG = "s3x-anonymous"
 SIGNATURE_CONFIG = "s3x-signature"
 """Names of the local git configuration of a remote, ``remote.<name>.*``; read by the remote, too."""
+
 
 _ESCAPE = re.compile(r"&(\d{1,7});")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -125,6 +129,14 @@ def git_remote_names(repo: Path) -> list[str]:
         return sorted({name for name, _, _ in _remote_settings(opened)})
 
 
+def is_remote_name(name: str) -> bool:
+    """Tell whether git can have a remote called `name`, and a command line can name it."""
+    if not name or name.startswith("-") or not name.isprintable() or any(map(str.isspace, name)):
+        return False
+    command = ["git", "check-ref-format", f"refs/remotes/{name}/x"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
 def is_annex(repo: Path) -> bool:
     """Tell whether git-annex was initialised in this clone."""
     with _opened(repo) as opened:
@@ -165,13 +177,25 @@ def set_local(repo: Path, name: str, value: str | None) -> None:
 
 def remembered_keys(repo: Path, remote: SpecialRemote) -> Keys | None:
     """Return the keys that git-annex keeps for `remote` in this clone (``.git/annex/creds``)."""
-    with _opened(repo) as opened:
-        folder = Path(opened.common_dir) / "annex" / "creds"
-    for file in sorted(folder.glob(f"{remote.id}*")):
+    for file in _kept_files(repo, remote):
         lines = file.read_text(encoding="utf-8").splitlines()
         if len(lines) >= 2:
-            return Keys(lines[0], lines[1], source=f"kept by git-annex in {file}")
+            return Keys(lines[0], lines[1], source=KEPT)
     return None
+
+
+def forget_keys(repo: Path, remote: SpecialRemote) -> None:
+    """Remove the keys that git-annex keeps for `remote` in this clone; others are left."""
+    for file in _kept_files(repo, remote):
+        file.unlink(missing_ok=True)
+
+
+def _kept_files(repo: Path, remote: SpecialRemote) -> list[Path]:
+    with _opened(repo) as opened:
+        folder = Path(opened.common_dir) / "annex" / "creds"
+    own_suffix = f"-{KEPT_NAME}" if remote.is_ours else ""
+    candidates = [folder / f"{uuid}{own_suffix}" for uuid in (remote.id, remote.uuid)]
+    return [file for file in dict.fromkeys(candidates) if file.is_file()]
 
 
 def parse_remote_log(text: str) -> dict[str, dict[str, str]]:

@@ -64,7 +64,7 @@ def _keys(session: botocore.session.Session, identity: Identity) -> Callable[[],
 
     def current() -> SigningKeys:
         if found is None:
-            raise CredentialsError(f"no keys were found by {identity.source}")
+            raise CredentialsError(f"no keys were found in {identity.source}")
         frozen = found.get_frozen_credentials()
         return SigningKeys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import secrets
@@ -15,11 +16,14 @@ from datalad_s3ext.errors import (
     IntegrityError,
     ObjectNotFound,
     S3xError,
+    TransientError,
+    one_line,
 )
 from datalad_s3ext.store.base import ObjectStore
 
 PROBE_BYTES = 1024
 
+_MAY_HAVE_ARRIVED = (TransientError, IntegrityError)  # the answer was lost, or does not fit
 _RANGE = (100, 300)  # some bytes in the middle: start, length
 _log = logging.getLogger(__name__)
 
@@ -47,7 +51,8 @@ def probe(
     """Prove that `store` keeps and returns bytes, or raise the error that says why not.
 
     One object below `prefix` with an unlikely name is written, described, read back whole and in
-    part, and deleted, also when something fails in between. With ``writable=False`` nothing is
+    part, and deleted, also when something fails in between. Its name appears in no error: those
+    speak of a test object. With ``writable=False`` nothing is
     written: the bucket is listed or, where that is denied, the object `known_name` is looked for.
 
     Raises
@@ -62,7 +67,12 @@ def probe(
         Something else answers at the endpoint.
     """
     created = ensure_bucket(store, may_create=may_create_bucket)
-    seconds = _write_and_read(store, prefix) if writable else _look(store, prefix, known_name)
+    try:
+        seconds = _write_and_read(store, prefix) if writable else _look(store, prefix, known_name)
+    except S3xError as error:
+        if not created:
+            raise
+        raise about_new_bucket(error, store.bucket) from error
     return ProbeReport(created, readable=True, writable=writable, round_trip_s=seconds)
 
 
@@ -100,11 +110,39 @@ def ensure_bucket(store: ObjectStore, *, may_create: bool) -> bool:
     return True
 
 
+def retold(error: S3xError, what: str, remedy: str) -> S3xError:
+    """Return an error of the same kind, with all its details, that says it in other words."""
+    other = copy.copy(error)
+    other.what, other.remedy = one_line(what), one_line(remedy)
+    other.args = (other.what,)
+    return other
+
+
+def about_new_bucket(error: S3xError, bucket: str) -> S3xError:
+    """Return `error`, telling also that `bucket` was created before it happened."""
+    note = f"bucket {bucket!r} was created before this and is still there, without content"
+    return retold(error, error.what, f"{error.remedy}; {note}" if error.remedy else note)
+
+
 def _write_and_read(store: ObjectStore, prefix: str) -> float:
     name = f"{prefix}.datalad-s3ext-probe-{secrets.token_hex(16)}"
+    try:
+        return _round_trip(store, name)
+    except S3xError as error:
+        # the name means nothing to the person who reads this
+        what = error.what.replace(f"cannot store {name!r} in", "cannot write a test object to")
+        raise retold(error, what.replace(repr(name), "the test object"), error.remedy) from error
+
+
+def _round_trip(store: ObjectStore, name: str) -> float:
     data = secrets.token_bytes(PROBE_BYTES)
     try:
         store.put(name, io.BytesIO(data), len(data))
+    except BaseException as error:
+        if isinstance(error, _MAY_HAVE_ARRIVED) or not isinstance(error, S3xError):
+            _clean_up(store, name)
+        raise
+    try:
         began = time.monotonic()
         info = store.head(name)
         seconds = time.monotonic() - began
@@ -165,4 +203,4 @@ def _clean_up(store: ObjectStore, name: str) -> None:
     try:
         store.delete(name)
     except S3xError as error:
-        _log.warning("the probe object %s may have been left behind: %s", name, error)
+        _log.warning("the test object %s may have been left behind: %s", name, error)

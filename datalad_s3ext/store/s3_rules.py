@@ -1,9 +1,11 @@
 """What each failure of an S3 service or of botocore means, as tables.
 
 A rule is data: which of our errors, why it happened, what to do about it. The texts may use
-``{bucket}``, ``{endpoint}``, ``{source}`` (where the keys come from), ``{region}`` (where the
-request went), ``{right_region}`` (where the server says it belongs) and ``{server}`` (the server's
-own words, cleaned). Nothing here touches the network; :mod:`.s3_errors` applies the tables.
+``{bucket}``, ``{endpoint}``, ``{source}`` (where the keys come from, a noun), ``{who}`` (whose
+request it was: "the keys from ...", or "requests without keys"), ``{replace}`` (how to replace keys
+that are kept, or nothing; it follows a whole remedy), ``{region}`` (where the request went),
+``{right_region}`` (where the server says it belongs) and ``{server}`` (the server's own words,
+cleaned). Nothing here touches the network; :mod:`.s3_errors` applies the tables.
 """
 
 from __future__ import annotations
@@ -15,6 +17,13 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 
 from datalad_s3ext import errors
+from datalad_s3ext.credentials.model import KEPT
+
+HOW_TO_REPLACE: Mapping[str, str] = {
+    KEPT: "; to replace the kept keys, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
+    "to the new ones and run `git annex enableremote NAME` or `datalad s3-enable`",
+}
+"""What to add to a remedy when the keys come from the place named: nothing for all other places."""
 
 
 @dataclass(frozen=True)
@@ -28,38 +37,39 @@ class Rule:
 
 _DENIED = Rule(
     errors.AccessDenied,
-    "access denied to the keys of {source}",
-    "ask the owner of bucket {bucket} for this right, or use other keys",
+    "access denied to {who}",
+    "ask the owner of bucket {bucket} for this right, or use other keys{replace}",
 )
 _UNKNOWN_KEY = Rule(
     errors.CredentialsError,
-    "{endpoint} does not know the access key id of {source}",
-    "check that these keys were made at this provider and are still active",
+    "{endpoint} does not know the access key id from {source}",
+    "check that these keys were made at this provider and are still active{replace}",
 )
 _WRONG_SECRET = Rule(
     errors.CredentialsError,
-    "{endpoint} did not accept the signature: the secret key of {source} does not fit its access "
+    "{endpoint} did not accept the signature: the secret key from {source} does not fit its access "
     "key id",
-    "enter the secret key again; if it is right, check the region and any proxy on the way",
+    "enter the secret key again; if it is right, check the region and any proxy on the way{replace}",
 )
 _EXPIRED = Rule(
     errors.CredentialsError,
-    "the temporary keys of {source} have expired",
-    "get new ones (aws sso login, or the token page of your platform) and try again",
+    "the temporary keys from {source} have expired",
+    "get new ones (aws sso login, or the token page of your platform) and try again{replace}",
 )
 _BAD_TOKEN = Rule(
     errors.CredentialsError,
-    "the session token of {source} was refused",
-    "give access key, secret key and token of the same login; keys that do not expire need no token",
+    "the session token from {source} was refused",
+    "give access key, secret key and token of the same login; keys that do not expire need no "
+    "token{replace}",
 )
 _NOT_SIGNED = Rule(
     errors.CredentialsError,
-    "{endpoint} takes no requests of this kind without keys, or with this signature ({source})",
+    "{endpoint} refused {who}: it takes no such requests without keys, or with this signature",
     "give keys, or choose the provider's own signature version",
 )
 _ACCOUNT = Rule(
     errors.AccessDenied,
-    "the account behind {source} may not use this service now: {server}",
+    "the account behind {who} may not use this service now: {server}",
     "look into the provider's console",
 )
 _BUSY = Rule(errors.TransientError, "the service is busy or failed inside: {server}", "try again")
@@ -270,15 +280,15 @@ BY_CLASS: tuple[tuple[type[BaseException], Rule], ...] = (
     (sdk.CapacityNotAvailableError, _SLOW),
     (ResponseParserError, _OTHER_SERVER),
     (sdk.ProfileNotFound, Rule(
-        errors.CredentialsError, "there is no such AWS profile ({source})",
+        errors.CredentialsError, "there is no such profile: {source}",
         "look into ~/.aws/config, or choose another profile",
     )),
     (sdk.NoCredentialsError, Rule(
-        errors.CredentialsError, "no keys were found ({source})",
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile",
+        errors.CredentialsError, "no keys were found in {source}",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile",
     )),
     (sdk.PartialCredentialsError, Rule(
-        errors.CredentialsError, "the keys of {source} are incomplete: {server}",
+        errors.CredentialsError, "the keys from {source} are incomplete: {server}",
         "give both the access key id and the secret key",
     )),
     *((kind, _EXPIRED) for kind in (

@@ -132,7 +132,9 @@ def test_a_download_that_is_killed_goes_on_where_it_was(
     repo.annex("fsck", "large")
 
 
-def test_interrupting_an_upload_ends_everything_and_the_next_copy_leaves_nothing_over(transfer: Transfer) -> None:
+def test_interrupting_an_upload_ends_everything_and_the_next_copy_leaves_nothing_over(
+    transfer: Transfer,
+) -> None:
     process = transfer.run_slowly("copy", "--to", "s3", "large")
     transfer.wait_for_bytes(process, "bytes_up", 16 * MIB)
 

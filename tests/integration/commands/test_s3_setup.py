@@ -59,14 +59,17 @@ def test_content_goes_there_and_comes_back(
 
 
 @BOTH_TYPES
+@pytest.mark.parametrize("has_keys", [True, False])
 def test_the_same_again_changes_nothing_and_asks_nobody(
-    annex: AnnexRepo, keys: Endpoint, new_bucket: str, remote_type: str,
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str, remote_type: str, has_keys: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     setup(annex, keys, new_bucket, prefix="p", remote_type=remote_type)
     before = state(annex)
     with monkeypatch.context() as patch:
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        if not has_keys:
+            patch.delenv("AWS_ACCESS_KEY_ID")
+            patch.delenv("AWS_SECRET_ACCESS_KEY")
 
         (record,) = setup(annex, keys, new_bucket, prefix="p/", remote_type=remote_type)
 
@@ -196,8 +199,8 @@ def test_autoenable_can_be_decided_by_hand(annex: AnnexRepo, keys: Endpoint, new
 def test_encryption_and_chunks_are_git_annexs(
     annex: AnnexRepo, keys: Endpoint, new_bucket: str
 ) -> None:
-    setup(annex, keys, new_bucket, encryption="none", chunk="1KiB")
-    annex.add("data", b"x" * 2500)
+    setup(annex, keys, new_bucket, encryption="none", chunk="64KiB")
+    annex.add("data", b"x" * 160 * 1024)
 
     annex.annex("copy", "--to", "s3", "data")
 
@@ -239,3 +242,26 @@ def test_json_output_is_one_record(tmp_path: Path, keys: Endpoint, new_bucket: s
     record = json.loads(done.stdout)
     assert (record["status"], record["name"]) == ("ok", "seaweedfs")
     assert isinstance(record["message"], str)
+
+
+@BOTH_TYPES
+def test_what_skip_leaves_alone_is_named(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str, remote_type: str
+) -> None:
+    setup(annex, keys, new_bucket, remote_type=remote_type)
+
+    (record,) = setup(annex, keys, "other-b", existing="skip", remote_type=remote_type)
+
+    assert record["message"] == (
+        "'s3' exists with other settings and was left alone "
+        f"(asked for bucket other-b, has {new_bucket})"
+    )
+
+
+def test_the_next_step_is_quoted_for_the_shell(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str
+) -> None:
+    (record,) = setup(annex, keys, new_bucket, name="lab's")
+
+    assert record["status"] == "ok", record
+    assert record["message"].endswith("""next: datalad push --to 'lab'"'"'s'""")

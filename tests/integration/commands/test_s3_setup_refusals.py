@@ -167,3 +167,94 @@ def test_a_wrong_setting_is_found_before_anything_is_done(
     assert "storageclass" in record["message"]
     existing = [row["Name"] for row in boto3_client(keys).list_buckets()["Buckets"]]
     assert bucket_name not in existing
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"encryption": "foo"}, "no encryption 'foo'"),
+        ({"encryption": "hybrid"}, "keyid="),
+        ({"settings": ["partsize=1TB"]}, "partsize"),
+        ({"settings": ["cost=cheap"]}, "cost"),
+        ({"chunk": "1"}, "--chunk"),
+        ({"name": "a/../b"}, "name of a git remote"),
+        ({"prefix": "../x"}, "--prefix"),
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_refused_before_a_bucket_is_made(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str, options: dict[str, object], expected: str
+) -> None:
+    before = state(annex)
+
+    (record,) = setup(annex, keys, bucket_name, **options)
+
+    assert record["status"] == "error"
+    assert expected in record["message"]
+    assert state(annex) == before
+    existing = [row["Name"] for row in boto3_client(keys).list_buckets()["Buckets"]]
+    assert bucket_name not in existing
+
+
+def test_a_bucket_that_was_made_for_nothing_is_named(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    options = {"encryption": "hybrid", "settings": ["keyid=nobody@example.org"]}
+
+    (record,) = setup(annex, keys, bucket_name, **options)
+
+    assert record["status"] == "error"
+    assert f"bucket '{bucket_name}' was created before this and is still there" in record["message"]
+
+
+def test_a_remote_of_the_same_data_set_in_the_same_place_is_called_by_its_name(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str
+) -> None:
+    setup(annex, keys, new_bucket, name="first", remote_type="S3")
+    other_spelling = keys.url.replace("127.0.0.1", "localhost")
+
+    (record,) = setup(annex, keys.at(other_spelling), new_bucket, name="second")
+
+    assert record["status"] == "error"
+    assert "special remote 'first'" in record["message"]
+    assert "--name first" in record["message"]
+
+
+def test_who_comes_second_is_told_our_own_option(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The marker of another remote appears between our look and git-annex's."""
+    from datalad_s3ext.commands import _setup
+
+    def late(*_: object, **__: object) -> None:
+        boto3_client(keys).put_object(
+            Bucket=new_bucket, Key="annex-uuid", Body=b"7880a225-1bc6-4012-8f21-f4b877be1b6b"
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_setup.Setup, "_check_owner", late)
+        (record,) = setup(annex, keys, new_bucket)
+
+    assert record["status"] == "error"
+    assert "--prefix NAME" in record["message"]
+    assert "fileprefix" not in record["message"]
+
+
+def test_a_missing_program_of_ours_is_named(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    import shutil
+
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("git", "git-annex"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+
+        (record,) = setup(annex, keys, bucket_name)
+
+    assert record["status"] == "error"
+    assert "git-annex-remote-s3x was not found" in record["message"]
+    assert "activate the environment" in record["message"]

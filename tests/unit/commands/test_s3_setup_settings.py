@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from datalad_s3ext.commands._decide import changed_parameters, decide
 from datalad_s3ext.commands._settings import (
     Change,
     Wish,
@@ -12,7 +13,6 @@ from datalad_s3ext.commands._settings import (
     parameters_of,
     split_settings,
 )
-from datalad_s3ext.commands._setup import changed_parameters, decide
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.providers.load import load_provider
 from datalad_s3ext.providers.resolve import resolve
@@ -103,7 +103,7 @@ def test_settings_and_variables_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     ("pair", "expected"),
-    [("storageclas=COLD", "did you mean storageclass"), ("bucket=b", "give --bucket"),
+    [("storageclas=COLD", r"did you mean storageclass\?$"), ("bucket=b", "give --bucket"),
      ("host=h", "give --endpoint"), ("zzzz=1", "known are .*storageclass"),
      ("partsize", "has not the form KEY=VALUE"), ("=x", "has not the form KEY=VALUE")],
 )  # fmt: skip
@@ -134,6 +134,8 @@ def test_each_remote_type_takes_its_own_settings() -> None:
         ({}, {}, "", []),
         ({"partsize": "8MiB"}, {}, "", []),
         ({"encryption": "shared"}, {}, "", []),
+        ({"encryption": "hybrid", "cipherkeys": "ABCDEF"},
+         {"encryption": "hybrid", "settings": {"keyid": "me@example.org"}}, "", []),
         ({"encryption": "shared"}, {"encryption": "none"}, "",
          [Change("encryption", "shared", "none")]),
         ({"autoenable": "yes"}, {"settings": {"autoenable": "true"}}, "", []),

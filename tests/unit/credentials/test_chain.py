@@ -127,7 +127,7 @@ def test_expired_keys_are_refused_with_the_way_to_new_ones() -> None:
 def test_expired_explicit_keys_are_refused() -> None:
     old = Keys("id", "secret", expires_at=datetime(2020, 1, 1, tzinfo=UTC))
 
-    with pytest.raises(CredentialsError, match="the keys from given explicitly expired"):
+    with pytest.raises(CredentialsError, match="the keys from the command line expired"):
         find_identity(MDX, explicit=old, environ=NO_ENV)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,39 @@ def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(annex.LocalError, match=r"git-annex cannot be started.*pip install"):
         annex.run_annex(tmp_path, "version")
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    "start", [lambda repo: annex.run_annex(repo, "init"), lambda repo: annex.init_remote(repo, "x", {})]
+)
+def test_git_without_git_annex_is_told_apart(
+    start: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = tmp_path / "git"
+    git.write_text("""#!/bin/sh\necho "git: 'annex' ist kein Git-Befehl. Siehe" >&2; exit 1\n""")
+    git.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+        with pytest.raises(annex.LocalError) as caught:
+            start(tmp_path)
+
+    assert caught.value.what == "git-annex was not found in PATH"
+    assert "activate the environment it is in" in caught.value.remedy
+    assert "pip install git-annex" in caught.value.remedy
+
+
+def test_a_missing_program_of_a_remote_is_told_apart() -> None:
+    said = ["Cannot run git-annex-remote-s3x -- It is not installed in PATH (/bin)",
+            "git-annex: unable to use external special remote git-annex-remote-s3x"]  # fmt: skip
+
+    assert "git-annex-remote-s3x was not found" in str(annex._failure(said))
+
+
+def test_a_program_is_looked_for_in_path() -> None:
+    annex.check_program("git")
+    with pytest.raises(annex.LocalError, match=r"git-annex-remote-nothing was not found in PATH"):
+        annex.check_program("git-annex-remote-nothing")
 
 
 @pytest.mark.annex

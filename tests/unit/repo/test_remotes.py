@@ -172,13 +172,25 @@ class TestRealRepository:
         with pytest.raises(ConfigError, match="is no git repository"):
             remotes.special_remotes(tmp_path)
 
-    def test_kept_keys_are_found_and_not_shown(self, annex: AnnexRepo) -> None:
+    @pytest.mark.parametrize(
+        ("remote", "file"),
+        [(SpecialRemote(A, "x", "S3", None, {}), A),
+         (SpecialRemote(A, "x", "external", "s3x", {}), f"{A}-s3xcreds")],
+        ids=["S3", "s3x"],
+    )  # fmt: skip
+    def test_kept_keys_are_found_not_shown_and_can_be_forgotten(
+        self, annex: AnnexRepo, remote: SpecialRemote, file: str
+    ) -> None:
         folder = annex.path / ".git" / "annex" / "creds"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{A}-s3xcreds").write_text("AKID\nhush\n")
+        (folder / B).write_text("OTHER\nhush\n")
+        (folder / file).write_text("AKID\nhush\n")
 
-        keys = remotes.remembered_keys(annex.path, SpecialRemote(A, "x", "S3", None, {}))
+        keys = remotes.remembered_keys(annex.path, remote)
+        remotes.forget_keys(annex.path, remote)
 
         assert keys is not None
         assert (keys.access_key_id, keys.secret_access_key) == ("AKID", "hush")
         assert "hush" not in repr(keys)
+        assert remotes.remembered_keys(annex.path, remote) is None
+        assert [path.name for path in folder.iterdir()] == [B]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import pytest
 
@@ -100,3 +101,64 @@ def test_reading_where_listing_is_denied() -> None:
         store, prefix="p/", may_create_bucket=False, writable=False, known_name="p/annex-uuid"
     )
     assert report.readable
+
+
+class RefusesToWrite(MemoryStore):
+    """The put fails; what arrived nobody knows."""
+
+    def __init__(self, kind: type[errors.S3xError]) -> None:
+        super().__init__()
+        self.kind = kind
+        self.deleted: list[str] = []
+
+    def put(self, name: str, *_: object, **__: object) -> None:  # type: ignore[override]
+        raise self.kind(f"cannot store {name!r} in bucket 'memory': so it is", request_id="REQ1")
+
+    def delete(self, name: str) -> None:
+        self.deleted.append(name)
+        raise self.kind(f"cannot delete {name!r} in bucket 'memory': so it is")
+
+
+@pytest.mark.parametrize("kind", [errors.AccessDenied, errors.CredentialsError, errors.ConfigError])
+def test_a_refused_write_leaves_nothing_to_clean_up(
+    kind: type[errors.S3xError], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = RefusesToWrite(kind)
+
+    with caplog.at_level(logging.WARNING), pytest.raises(kind) as caught:
+        probe(store, may_create_bucket=False)
+
+    assert caught.value.what == "cannot write a test object to bucket 'memory': so it is"
+    assert caught.value.request_id == "REQ1"
+    assert (store.deleted, caplog.text) == ([], "")
+
+
+@pytest.mark.parametrize("kind", [errors.TransientError, errors.IntegrityError])
+def test_a_write_that_may_have_arrived_is_cleaned_up(
+    kind: type[errors.S3xError], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = RefusesToWrite(kind)
+
+    with pytest.raises(kind):
+        probe(store, may_create_bucket=False)
+
+    assert len(store.deleted) == 1
+    assert "may have been left behind" in caplog.text
+
+
+def test_no_error_names_the_probe_object() -> None:
+    class MayNotRead(MemoryStore):
+        def get(self, name: str, **_: object) -> RangeReader:  # type: ignore[override]
+            raise errors.AccessDenied(f"cannot read {name!r} in bucket 'memory': denied")
+
+    with pytest.raises(errors.AccessDenied, match="cannot read the test object in bucket 'memory'"):
+        probe(MayNotRead(), may_create_bucket=False)
+
+
+def test_a_bucket_created_for_a_probe_that_fails_is_named() -> None:
+    store = RefusesToWrite(errors.AccessDenied)
+    store.bucket_exists = lambda: False  # type: ignore[method-assign]
+    store.create_bucket = lambda: None  # type: ignore[method-assign]
+
+    with pytest.raises(errors.AccessDenied, match=r"was created before this and is still there"):
+        probe(store, may_create_bucket=True)

@@ -119,7 +119,7 @@ def test_no_keys_anywhere_says_where_it_looked() -> None:
 
     text = str(caught.value)
     assert "AWS_ACCESS_KEY_ID" in text
-    assert "--profile" in text
+    assert "AWS_PROFILE=NAME, or --profile NAME with datalad s3-setup and s3-enable" in text
     assert "Unable to locate" not in text
 
 

@@ -246,3 +246,46 @@ def test_our_own_error_from_a_body_comes_through() -> None:
     wrapped: BotoCoreError = botocore.exceptions.HTTPClientError(error=own)
 
     assert from_sdk(wrapped, "store", "name", PLACE) is own
+
+
+KEPT = "git-annex's own store for this remote"
+
+
+def denied(place: Place, code: str = "AccessDenied") -> str:
+    answer: Any = {
+        "Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 403},
+    }  # fmt: skip
+    return str(from_sdk(ClientError(answer, "PutObject"), "store", "", place, now=NOW))
+
+
+def test_a_refusal_says_whose_keys_they_are() -> None:
+    assert denied(PLACE) == (
+        "cannot store bucket 'bucket': access denied to the keys from environment variables; "
+        "ask the owner of bucket 'bucket' for this right, or use other keys"
+    )
+
+
+def test_a_refusal_of_nobody_reads_well() -> None:
+    nobody = Place("bucket", "https://s3.example.org", "eu-1", "no credentials (anonymous)", True)
+
+    assert "access denied to requests without keys; ask the owner" in denied(nobody)
+    assert "https://s3.example.org refused requests without keys: it takes" in denied(
+        nobody, "MissingSecurityHeader"
+    )
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
+def test_how_to_replace_keys_that_git_annex_keeps_is_part_of_the_remedy(code: str) -> None:
+    place = Place("bucket", "https://s3.example.org", "eu-1", KEPT)
+
+    cause, _, remedy = denied(place, code).partition("; ")
+
+    assert f"from {KEPT}" in cause
+    assert "to replace the kept keys, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in remedy
+    assert "`git annex enableremote NAME` or `datalad s3-enable`" in remedy
+    assert "to replace" not in denied(PLACE, code)
+
+
+def test_all_layers_call_kept_keys_the_same() -> None:
+
+    assert s3_errors.HOW_TO_REPLACE.keys() == {KEPT}

@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the targets make themselves: python3, pip, git and make are enough.
 # Variables: PYTHON (the interpreter that .venv is made with), DATA (a folder of yours for the demo),
-#            ARGS (more arguments for pytest).
+#            ARGS (more arguments for pytest, or for the benchmark).
 
 PYTHON ?= python3
 DATA ?=
@@ -16,7 +16,7 @@ DEMO_PACKAGE := nibabel>=5.3,<6
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types layers docs changelog clean
+.PHONY: help demo test bench check lint types layers docs changelog clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,10 @@ demo: .venv/.has-annex,local $(if $(DATA),,$(DEMO_FILES)/.unpacked)  ## send rea
 
 test: .venv/.has-test  ## run all tests (ARGS="-k name": some of them)
 	@$(RUN) python -m pytest -n 2 $(ARGS)
+
+bench: .venv/.has-bench  ## compare our speed with others' (ARGS="--works 'relay-*' --rounds 3"; ARGS=--help)
+	@$(RUN) python benchmarks/first_reply.py
+	@$(RUN) python -m benchmarks.bench $(ARGS)
 
 check: lint types layers docs  ## lint, types, layers and docs
 

@@ -102,6 +102,18 @@ class RangeReader(ABC):
             When the connection broke or the body ended before `length` bytes.
         """
 
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of `view` with what comes; return how many bytes, 0 at the end.
+
+        Raises
+        ------
+        TransientError
+            As `read` does.
+        """
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
     @abstractmethod
     def close(self) -> None:
         """Give the connection back, or drop it when bytes are left on it."""

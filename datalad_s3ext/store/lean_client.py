@@ -23,7 +23,6 @@ from datalad_s3ext.store.lean_http import (
     Connections,
     NotPlain,
     Origin,
-    Stale,
     content_length,
     may_be_kept,
     request_head,
@@ -138,7 +137,7 @@ class LeanClient:
             return self._long(operation, asked)
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self._base.host_header, error=error) from error
-        except (Stale, OSError) as error:
+        except OSError as error:
             raise ConnectionClosedError(endpoint_url=self._base.host_header, error=error) from error
 
     def _long(self, operation: str, asked: dict[str, Any]) -> Mapping[str, Any]:
@@ -146,14 +145,19 @@ class LeanClient:
         return found
 
     def _exchange(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> Raw:
-        """Send one request; on a kept connection that the server has closed meanwhile, once more."""
+        """Send one request; on a kept connection that the server has closed meanwhile, once more.
+
+        All of these requests may be repeated: the second leads to the same state as the first.
+        """
         head = self._head(method, asked, body)
         connection = self._connections.take()
+        was_kept = connection.answered
         try:
             return self._send(connection, method, head, body)
-        except Stale:
-            connection = self._connections.take(fresh=True)
-            return self._send(connection, method, head, body)
+        except ConnectionError:
+            if not was_kept:
+                raise
+        return self._send(self._connections.take(fresh=True), method, head, body)
 
     def _send(self, connection: Connection, method: str, head: bytes, body: bytes | FileLike) -> Raw:
         try:
@@ -234,6 +238,16 @@ class LeanBody:
         if not self._left:
             self._release()
         return data
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of `view`; return how many bytes, 0 at the end or on an early end."""
+        if self._connection is None:
+            return 0
+        count = self._connection.readinto(view[: self._left])
+        self._left -= count
+        if not self._left:
+            self._release()
+        return count
 
     def drain(self, limit: int = ERROR_LIMIT_BYTES) -> bytes:
         """Return all that is left, if that is not more than `limit` bytes; close."""

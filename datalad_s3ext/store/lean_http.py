@@ -26,10 +26,6 @@ class NotPlain(Exception):
     """The answer is not of the plain form that is understood here."""
 
 
-class Stale(Exception):
-    """A kept connection was closed by the server before it answered."""
-
-
 @dataclass(frozen=True)
 class Origin:
     """Where to connect: host, port, and the TLS settings when it is https."""
@@ -76,8 +72,8 @@ class Connection:
 
         Raises
         ------
-        Stale
-            The connection had been used before and was closed meanwhile.
+        OSError
+            The connection ended or failed before.
         NotPlain
             The head is not plain.
         """
@@ -94,7 +90,7 @@ class Connection:
                 raise NotPlain("the head of the answer is too long")
             more = self._socket.recv(RECEIVE_BYTES)
             if not more:
-                raise Stale if self.answered and not data else ConnectionResetError("closed early")
+                raise ConnectionResetError("closed before the answer was whole")
             data += more
         self._buffer = data[end + 4 :]
         return data[:end]
@@ -105,6 +101,14 @@ class Connection:
             data, self._buffer = self._buffer[:size_bytes], self._buffer[size_bytes:]
             return data
         return self._socket.recv(size_bytes)
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of `view` with what has come; return how many bytes, 0 at the end."""
+        if self._buffer:
+            data = self.read(len(view))
+            view[: len(data)] = data
+            return len(data)
+        return self._socket.recv_into(view)
 
     def close(self) -> None:
         """End the connection."""

@@ -281,19 +281,27 @@ class _ResumingReader(RangeReader):
 
     def read(self, size_bytes: int) -> bytes:
         """Return up to `size_bytes` bytes; a broken connection is replaced by another."""
+        data = self._go_on(lambda answer: answer.read(size_bytes)) or b""
+        self._position += len(data)
+        return data
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of `view`; a broken connection is replaced by another."""
+        count = self._go_on(lambda answer: answer.readinto(view)) or 0
+        self._position += count
+        return count
+
+    def _go_on(self, read: Callable[[RangeReader], _T]) -> _T | None:
         attempts: _Attempts | None = None
         while True:
             try:
-                data = self._answer().read(size_bytes)
+                return read(self._answer())
             except TransientError as error:
                 self.close()
                 if self._position >= self.length:
-                    return b""
+                    return None
                 attempts = attempts or self._attempts()
                 attempts.wait_or_raise(error)
-            else:
-                self._position += len(data)
-                return data
 
     def close(self) -> None:
         """Close the answer that is open."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from botocore.exceptions import BotoCoreError
 from botocore.response import StreamingBody
 from urllib3.exceptions import HTTPError
@@ -26,14 +29,20 @@ class S3RangeReader(RangeReader):
         wanted = min(size_bytes, self._left)
         if wanted <= 0:
             return b""
-        try:
-            data = self._body.read(wanted)
-        except (BotoCoreError, HTTPError, OSError) as error:
-            raise self._broken(type(error).__name__) from error
-        if not data:
-            raise self._broken("the answer ended early")
-        self._left -= len(data)
+        with self._watched():
+            data: bytes = self._body.read(wanted)
+        self._count(len(data))
         return data
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of `view` without a copy in between."""
+        wanted = min(len(view), self._left)
+        if wanted <= 0:
+            return 0
+        with self._watched():
+            count: int = self._body.readinto(view[:wanted])  # type: ignore[arg-type]  # the stubs want a file
+        self._count(count)
+        return count
 
     def close(self) -> None:
         """Give the connection back when the body was read, else drop it."""
@@ -47,6 +56,18 @@ class S3RangeReader(RangeReader):
             self._body.read(1)
         except (BotoCoreError, HTTPError, OSError):
             return
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise self._broken(type(error).__name__) from error
+
+    def _count(self, size_bytes: int) -> None:
+        if not size_bytes:
+            raise self._broken("the answer ended early")
+        self._left -= size_bytes
 
     def _broken(self, reason: str) -> TransientError:
         got = self.length - self._left

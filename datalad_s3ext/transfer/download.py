@@ -12,6 +12,7 @@ from collections import deque
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from datalad_s3ext.errors import IntegrityError, LocalError, ObjectChanged, TransientError
@@ -19,9 +20,8 @@ from datalad_s3ext.store.base import ObjectInfo, ObjectStore, RangeReader
 from datalad_s3ext.transfer.plan import Span, cut
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
-from datalad_s3ext.units import KIB, MIB, human_size
+from datalad_s3ext.units import KIB, human_size
 
-RANGE_BYTES = 8 * MIB
 READ_BYTES = 256 * KIB
 GIVE_UP_S = 5.0
 """How long a download that failed waits for its ranges under way."""
@@ -80,17 +80,21 @@ def _fetch(
     if info is None and not begin and expected_bytes == 0:
         info = store.head(name)
     progress.add(begin)
-    first = _open_first(store, name, begin, expected_bytes if info is None else info.size_bytes)
+    range_bytes = pool.buffers.size_bytes
+    size_bytes = expected_bytes if info is None else info.size_bytes
+    first = _open_first(store, name, begin, range_bytes, size_bytes)
     with first:
         check_size(first.info, expected_bytes)
-        rest = cut(first.info.size_bytes, RANGE_BYTES, start=begin + first.length)
+        rest = cut(first.info.size_bytes, range_bytes, start=begin + first.length)
         if not rest:
             _stream(first, target, pool, progress)
             return
         _Window(store, first.info, target, pool, progress).run(first, rest)
 
 
-def _open_first(store: ObjectStore, name: str, begin: int, size_bytes: int | None) -> RangeReader:
+def _open_first(
+    store: ObjectStore, name: str, begin: int, range_bytes: int, size_bytes: int | None
+) -> RangeReader:
     """Open the range that also tells the object's size and ETag.
 
     An object without bytes has no range to ask for, so it is asked for whole.
@@ -98,7 +102,7 @@ def _open_first(store: ObjectStore, name: str, begin: int, size_bytes: int | Non
     if size_bytes == 0:
         return store.get(name)
     try:
-        return store.get(name, start=begin, length=RANGE_BYTES)
+        return store.get(name, start=begin, length=range_bytes)
     except IntegrityError:
         if size_bytes is not None or store.head(name).size_bytes:
             raise
@@ -140,7 +144,7 @@ class _Window:
         self._target = target
         self._pool = pool
         self._progress = progress
-        self._under_way: deque[tuple[Span, Future[bytearray]]] = deque()
+        self._under_way: deque[tuple[Span, bytearray, Future[None]]] = deque()
 
     def run(self, first: RangeReader, rest: list[Span]) -> None:
         """Write `first` as it comes while the ranges behind it are fetched, then those in order."""
@@ -156,44 +160,42 @@ class _Window:
 
     def _fill(self, waiting: deque[Span]) -> None:
         while waiting and len(self._under_way) < self._pool.connections:
-            span = waiting[0]
-            if self._under_way:
-                if not self._pool.buffer.try_take(span.size_bytes):
-                    return
-            else:
-                self._take(span.size_bytes)
-            waiting.popleft()
-            self._under_way.append((span, self._submit(span)))
+            buffer = self._pool.buffers.take() if self._under_way else self._wait_for_buffer()
+            if buffer is None:
+                return
+            span = waiting.popleft()
+            self._under_way.append((span, buffer, self._submit(span, buffer)))
 
-    def _take(self, size_bytes: int) -> None:
+    def _wait_for_buffer(self) -> bytearray:
         """Wait for memory. Only for the next range to be written, so the owners of the rest move on."""
-        while not self._pool.buffer.take(size_bytes, timeout_s=REPORT_EVERY_S):
+        while (buffer := self._pool.buffers.take(timeout_s=REPORT_EVERY_S)) is None:
             self._progress.report()
             self._pool.check()
+        return buffer
 
-    def _submit(self, span: Span) -> Future[bytearray]:
+    def _submit(self, span: Span, buffer: bytearray) -> Future[None]:
         try:
-            return self._pool.submit(lambda: self._read(span))
+            return self._pool.submit(lambda: self._read(span, buffer))
         except BaseException:
-            self._pool.buffer.give(span.size_bytes)
+            self._pool.buffers.give(buffer)
             raise
 
     def _write_next(self) -> None:
-        span, future = self._under_way[0]
+        span, buffer, future = self._under_way[0]
         while True:
             self._pool.check()
             with suppress(NotYet):
-                data = future.result(timeout=REPORT_EVERY_S)
+                future.result(timeout=REPORT_EVERY_S)
                 break
             self._progress.report()
-        self._target.append(data)
+        self._target.append(memoryview(buffer)[: span.size_bytes])
         self._under_way.popleft()
-        self._pool.buffer.give(span.size_bytes)
+        self._pool.buffers.give(buffer)
         self._progress.report()
 
-    def _read(self, span: Span) -> bytearray:
+    def _read(self, span: Span, buffer: bytearray) -> None:
         """Fetch one range into memory, in a worker."""
-        data = bytearray()
+        view = memoryview(buffer)[: span.size_bytes]
         with self._store.get(
             self._info.name, start=span.start, length=span.size_bytes, if_match=self._info.etag
         ) as reader:
@@ -201,20 +203,23 @@ class _Window:
                 raise ObjectChanged(
                     f"{self._info.name} was replaced while it was read", remedy="run the command again"
                 )
-            while len(data) < span.size_bytes:
+            while view:
                 self._pool.check()
-                block = reader.read(min(READ_BYTES, span.size_bytes - len(data)))
-                if not block:
+                count = reader.readinto(view)
+                if not count:
                     raise TransientError(f"{self._info.name} ended early", remedy="try again")
-                data += block
-                self._progress.add(len(block))
-        return data
+                view = view[count:]
+                self._progress.add(count)
 
     def _drop_all(self) -> None:
-        futures = [future for _, future in self._under_way]
-        wait([future for future in futures if not future.cancel()], GIVE_UP_S)
-        for span, _ in self._under_way:
-            self._pool.buffer.give(span.size_bytes)
+        """Give up what is under way. A buffer goes back only when nobody writes to it any more."""
+        for _, buffer, future in self._under_way:
+            future.cancel()
+            future.add_done_callback(partial(self._give_back, buffer))
+        wait([future for *_, future in self._under_way if not future.cancelled()], GIVE_UP_S)
+
+    def _give_back(self, buffer: bytearray, _: Future[None]) -> None:
+        self._pool.buffers.give(buffer)
 
 
 class _Target:
@@ -235,7 +240,7 @@ class _Target:
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
-    def append(self, data: bytes | bytearray) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         """Write all of `data` behind what is there."""
         view = memoryview(data)
         try:

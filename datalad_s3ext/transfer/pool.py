@@ -14,8 +14,10 @@ T = TypeVar("T")
 
 CONNECTIONS = 16
 """Measured over 30 ms and 40 MB/s a connection: more gained nothing, fewer lost."""
-BUFFER_BYTES = 128 * MIB
-"""Bound on bytes that were received and wait for their turn to be written."""
+BUFFER_BYTES = 8 * MIB
+"""The size of a range: large enough that its request hardly counts."""
+BUFFERS = 16
+"""How many ranges of all jobs may be on their way or wait for their turn to be written."""
 
 
 class Cancelled(LocalError):
@@ -35,37 +37,34 @@ def interruptible_sleep(cancelled: threading.Event) -> Callable[[float], None]:
     return sleep
 
 
-class Budget:
-    """A number of bytes that threads borrow and give back; `take` waits until there are enough."""
+class Buffers:
+    """A few pieces of memory of one size, lent out again and again; safe in threads.
 
-    def __init__(self, size_bytes: int) -> None:
-        self._size = size_bytes
-        self._free = size_bytes
+    They are made when first needed and then kept: what is allocated and freed for each range would
+    leave the process far larger than what it holds.
+    """
+
+    def __init__(self, count: int, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self._idle: list[bytearray] = []
+        self._left = count
         self._changed = threading.Condition()
 
-    def try_take(self, size_bytes: int) -> bool:
-        """Borrow without waiting. More than there ever is counts as all there is."""
+    def take(self, *, timeout_s: float = 0.0) -> bytearray | None:
+        """Lend one, waiting at most `timeout_s` seconds for it; ``None`` when there was none."""
         with self._changed:
-            wanted = min(size_bytes, self._size)
-            if self._free < wanted:
-                return False
-            self._free -= wanted
-            return True
+            if not self._changed.wait_for(lambda: self._idle or self._left, timeout_s):
+                return None
+            if self._idle:
+                return self._idle.pop()
+            self._left -= 1
+        return bytearray(self.size_bytes)
 
-    def take(self, size_bytes: int, *, timeout_s: float | None = None) -> bool:
-        """Borrow, waiting at most `timeout_s` seconds; tell whether it worked."""
-        wanted = min(size_bytes, self._size)
+    def give(self, buffer: bytearray) -> None:
+        """Take one back. Nobody may write to it any more."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._free >= wanted, timeout_s):
-                return False
-            self._free -= wanted
-            return True
-
-    def give(self, size_bytes: int) -> None:
-        """Give back what `take` or `try_take` got for `size_bytes`."""
-        with self._changed:
-            self._free += min(size_bytes, self._size)
-            self._changed.notify_all()
+            self._idle.append(buffer)
+            self._changed.notify()
 
 
 class Pool:
@@ -79,11 +78,12 @@ class Pool:
         self,
         *,
         connections: int = CONNECTIONS,
+        buffers: int = BUFFERS,
         buffer_bytes: int = BUFFER_BYTES,
         cancelled: threading.Event | None = None,
     ) -> None:
         self.connections = connections
-        self.buffer = Budget(buffer_bytes)
+        self.buffers = Buffers(buffers, buffer_bytes)
         self._cancelled = cancelled or threading.Event()
         self._workers = ThreadPoolExecutor(connections, thread_name_prefix="s3x-worker")
 

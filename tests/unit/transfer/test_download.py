@@ -11,7 +11,6 @@ import pytest
 from datalad_s3ext.errors import IntegrityError, LocalError, ObjectNotFound, TransientError
 from datalad_s3ext.store.base import RangeReader
 from datalad_s3ext.store.memory import MemoryStore
-from datalad_s3ext.transfer import download
 from datalad_s3ext.transfer.download import download_file
 from datalad_s3ext.transfer.pool import Cancelled, Pool
 from datalad_s3ext.transfer.progress import Progress
@@ -19,14 +18,9 @@ from datalad_s3ext.transfer.progress import Progress
 RANGE = 1000
 
 
-@pytest.fixture(autouse=True)
-def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "RANGE_BYTES", RANGE)
-
-
 @pytest.fixture
 def pool():
-    pool = Pool(connections=4, buffer_bytes=3 * RANGE)
+    pool = Pool(connections=4, buffers=3, buffer_bytes=RANGE)
     yield pool
     pool.close()
 
@@ -130,7 +124,7 @@ def test_a_broken_transfer_leaves_a_valid_beginning_and_gives_memory_back(
     got = (tmp_path / "f").read_bytes()
     assert content.startswith(got)
     assert len(got) == 7 * RANGE
-    assert pool.buffer.try_take(3 * RANGE)
+    assert all(pool.buffers.take() is not None for _ in range(3))
 
 
 def test_an_object_replaced_meanwhile_is_noticed(tmp_path: Path, pool: Pool) -> None:

@@ -25,7 +25,7 @@ demo: .venv/.has-annex,local $(if $(DATA),,$(DEMO_FILES)/.unpacked)  ## send rea
 	@$(RUN) python docs/demo.py $(if $(DATA),--data "$(DATA)",--package $(DEMO_FILES)/nibabel)
 
 test: .venv/.has-test  ## run all tests (ARGS="-k name": some of them)
-	@$(RUN) python -m pytest -n 2 $(ARGS)
+	@$(RUN) python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: .venv/.has-bench  ## compare our speed with others' (ARGS="--works 'relay-*' --rounds 3"; ARGS=--help)
 	@$(RUN) python benchmarks/first_reply.py

@@ -63,17 +63,20 @@ class Shared:
 
     def journals(self, annex: Master, place: Place) -> Journals:
         """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""
-        from datalad_s3ext.repo.folders import annex_folder
+        from datalad_s3ext.repo.folders import annex_folder, as_file_name
         from datalad_s3ext.transfer.journal import Journals
         from datalad_s3ext.transfer.parted import take_back_stale
 
         uuid = self.uuid(annex)
         with self._lock:
+            is_first = self._journals is None
             if self._journals is None:
-                folder = annex_folder(Path(annex.getgitdir())) / "s3x" / uuid
+                folder = annex_folder(Path(annex.getgitdir())) / "s3x" / as_file_name(uuid)
                 self._journals = Journals(folder)
-                take_back_stale(place.store, place.upload_rules.place, self._journals)
-            return self._journals
+            journals = self._journals
+        if is_first:  # not under the lock: the server may be slow, and other jobs go on
+            take_back_stale(place.store, place.upload_rules.place, journals)
+        return journals
 
     @property
     def pool(self) -> Pool:

@@ -172,7 +172,8 @@ def open_place(
     store = open_patient_store(connection, identity, settings.bucket, sleep=sleep)
     rules = UploadRules.of(
         connection.provider.upload,
-        place=f"{connection.endpoint_url or connection.region}/{settings.bucket}",
+        place=f"{connection.endpoint_url or connection.region}/{settings.bucket}"
+        f" {settings.storageclass or ''} {settings.sse or ''}".rstrip(),
         part_size=settings.partsize,
         options=_put_options(settings),
     )

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from datalad_s3ext.errors import LocalError
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.folders import annex_folder, as_file_name
 
 NAME = "s3xcreds"
 
@@ -50,4 +50,4 @@ def keep_keys(git_dir: Path, uuid: str, access_key_id: str, secret_access_key: s
 
 
 def _file(git_dir: Path, uuid: str) -> Path:
-    return annex_folder(git_dir) / "creds" / f"{uuid}-{NAME}"
+    return annex_folder(git_dir) / "creds" / f"{as_file_name(uuid)}-{NAME}"

@@ -18,6 +18,7 @@ import git
 
 from datalad_s3ext.credentials.model import KEPT, Keys
 from datalad_s3ext.errors import ConfigError, LocalError, one_line
+from datalad_s3ext.repo.folders import as_file_name
 from datalad_s3ext.repo.kept_keys import NAME as KEPT_NAME
 
 EXTERNAL_TYPE = "s3x"
@@ -194,7 +195,7 @@ def _kept_files(repo: Path, remote: SpecialRemote) -> list[Path]:
     with _opened(repo) as opened:
         folder = Path(opened.common_dir) / "annex" / "creds"
     own_suffix = f"-{KEPT_NAME}" if remote.is_ours else ""
-    candidates = [folder / f"{uuid}{own_suffix}" for uuid in (remote.id, remote.uuid)]
+    candidates = [folder / f"{as_file_name(uuid)}{own_suffix}" for uuid in (remote.id, remote.uuid)]
     return [file for file in dict.fromkeys(candidates) if file.is_file()]
 
 
@@ -239,6 +240,8 @@ def _special_remote(
 ) -> SpecialRemote:
     own = configs[uuid]
     content = own.get("sameas-uuid")
+    if content is not None and not _ID.fullmatch(content):
+        content = None  # somebody else's text that is no UUID, and must not become a file's name
     parameters = {**_inherited(configs.get(content or "", {})), **own}
     return SpecialRemote(
         uuid=content or uuid,

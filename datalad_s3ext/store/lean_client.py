@@ -15,12 +15,19 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
-from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    ReadTimeoutError,
+)
 
 from datalad_s3ext.store.lean_http import (
     BLOCK_BYTES,
     Connection,
     Connections,
+    ConnectTimeout,
+    NoConnection,
     NotPlain,
     Origin,
     content_length,
@@ -30,6 +37,8 @@ from datalad_s3ext.store.lean_http import (
 from datalad_s3ext.store.lean_sign import NO_BODY_SHA256, UNSIGNED_PAYLOAD, Signer
 
 ERROR_LIMIT_BYTES = 64 * 1024
+ODD_LIMIT = 3
+"""So many answers one after the other that are not plain, and all goes through botocore."""
 _TEXTS = {
     "etag": "ETag",
     "content-range": "ContentRange",
@@ -88,6 +97,7 @@ class LeanClient:
         self._base = base
         self._signer = signer
         self._connections = connections
+        self._odd = 0  # a race of threads may miscount, which does no harm
 
     def __getattr__(self, name: str) -> Any:
         """Return what is not done here from botocore's client."""
@@ -125,20 +135,25 @@ class LeanClient:
     ) -> Mapping[str, Any]:
         """Go the short way when all of `asked` is known, and botocore's when that leads nowhere."""
         rest = asked.keys() - known - {"Bucket", "Key"}
-        if rest or asked["Bucket"] != self._base.bucket or not asked["Key"]:
+        if rest or self._odd >= ODD_LIMIT or asked["Bucket"] != self._base.bucket or not asked["Key"]:
             return self._long(operation, asked)
         body = asked.get("Body", b"")
         try:
             raw = self._exchange(method, asked, body)
-            return self._answer(method, operation, raw)
-        except NotPlain:
+            answer = self._answer(method, operation, raw)
+        except NotPlain as error:
+            self._odd += not isinstance(error, NoConnection)
             if not isinstance(body, bytes):
                 body.seek(0)
             return self._long(operation, asked)
+        except ConnectTimeout as error:
+            raise ConnectTimeoutError(endpoint_url=self._base.host_header, error=error) from error
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self._base.host_header, error=error) from error
         except OSError as error:
             raise ConnectionClosedError(endpoint_url=self._base.host_header, error=error) from error
+        self._odd = 0
+        return answer
 
     def _long(self, operation: str, asked: dict[str, Any]) -> Mapping[str, Any]:
         found: Mapping[str, Any] = getattr(self._client, operation)(**asked)
@@ -163,6 +178,8 @@ class LeanClient:
         try:
             _send_all(connection, head, body)
             status, headers = connection.read_head()
+            if connection.is_broken and status < 300:
+                raise ConnectionResetError("success was stated before the body had been sent")
             return Raw(status, headers, content_length(method, status, headers), connection)
         except BaseException:
             connection.close()
@@ -252,9 +269,13 @@ class LeanBody:
     def drain(self, limit: int = ERROR_LIMIT_BYTES) -> bytes:
         """Return all that is left, if that is not more than `limit` bytes; close."""
         pieces = []
-        while self._left and self._left <= limit and (piece := self.read(self._left)):
-            pieces.append(piece)
-        self.close()
+        try:
+            while 0 < self._left <= limit:
+                pieces.append(self.read(self._left))
+                if not pieces[-1]:
+                    raise ConnectionResetError("the answer ended early")
+        finally:
+            self.close()
         return b"".join(pieces)
 
     def close(self) -> None:

@@ -8,9 +8,11 @@ through botocore. See docs/design.rst for the measurements.
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,11 +21,24 @@ RECEIVE_BYTES = 64 * 1024
 BLOCK_BYTES = 1024 * 1024
 IDLE_LIMIT = 32
 EARLY_ANSWER_S = 2.0
+IDLE_S = 30.0
+"""A firewall may have forgotten a connection that was silent longer."""
+SEND_BYTES = 64 * 1024  # the time-out counts for one piece, so that a slow line may be slow
+INTERIM_LIMIT = 8
+_LENGTH_DIGITS = 19
 _SINGLE = frozenset({"content-length", "etag", "content-range", "content-type"})
 
 
 class NotPlain(Exception):
     """The answer is not of the plain form that is understood here."""
+
+
+class NoConnection(NotPlain):
+    """None can be made; botocore can explain why."""
+
+
+class ConnectTimeout(Exception):
+    """The host does not answer at all."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +66,21 @@ class Connection:
             raise
         self.has_tls = origin.tls is not None
         self.answered = False
+        self.is_broken = False
+        """Sending failed: an answer may be read, but nothing else is to be done with it."""
+        self.idle_since = 0.0
+        self._head_limit_s = 2 * read_timeout_s
         self._buffer = b""
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
-        self._socket.sendall(data)
+        view = memoryview(data)
+        while view:
+            view = view[self._socket.send(view[:SEND_BYTES]) :]
 
     def has_answer(self) -> bool:
         """Tell whether something has come, or comes at once, although sending failed."""
+        self.is_broken = True
         if not self._buffer:
             self._socket.settimeout(EARLY_ANSWER_S)
             try:
@@ -66,6 +88,16 @@ class Connection:
             except OSError:
                 return False
         return bool(self._buffer)
+
+    def is_silent(self) -> bool:
+        """Tell whether nothing came since the last answer: no end, and nothing nobody asked for."""
+        if self._buffer or self.is_broken:
+            return False
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
 
     def read_head(self) -> tuple[int, dict[str, str]]:
         """Return status and headers (names in lower case) of the next final answer.
@@ -77,17 +109,21 @@ class Connection:
         NotPlain
             The head is not plain.
         """
-        while True:
-            status, headers = parse_head(self._head_bytes())
+        deadline = time.monotonic() + self._head_limit_s
+        for _ in range(INTERIM_LIMIT):
+            status, headers = parse_head(self._head_bytes(deadline))
             self.answered = True
             if status >= 200:
                 return status, headers
+        raise ConnectionResetError("interim answers without an end")  # botocore would wait for ever
 
-    def _head_bytes(self) -> bytes:
+    def _head_bytes(self, deadline: float) -> bytes:
         data = self._buffer
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > HEAD_LIMIT_BYTES:
                 raise NotPlain("the head of the answer is too long")
+            if time.monotonic() > deadline:
+                raise TimeoutError("the head of the answer comes too slowly")
             more = self._socket.recv(RECEIVE_BYTES)
             if not more:
                 raise ConnectionResetError("closed before the answer was whole")
@@ -129,23 +165,32 @@ class Connections:
 
         Raises
         ------
-        TimeoutError
+        ConnectTimeout
             The host does not answer.
-        NotPlain
+        NoConnection
             None can be made for another reason, which botocore can explain.
         """
-        with self._lock:
-            if self._idle and not fresh:
-                return self._idle.pop()
+        while not fresh and (kept := self._kept()) is not None:
+            if time.monotonic() - kept.idle_since < IDLE_S and kept.is_silent():
+                return kept
+            kept.close()
         try:
             return Connection(self._origin, *self._timeouts)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise NotPlain(f"no connection: {error}") from error
+        except TimeoutError as error:
+            raise ConnectTimeout from error
+        except (OSError, UnicodeError) as error:
+            raise NoConnection(f"no connection: {error}") from error
+
+    def _kept(self) -> Connection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection on which nothing is left to read."""
+        """Keep a connection, unless something came on it behind the answer."""
+        if not connection.is_silent():
+            connection.close()
+            return
+        connection.idle_since = time.monotonic()
         with self._lock:
             if len(self._idle) < IDLE_LIMIT:
                 self._idle.append(connection)
@@ -173,6 +218,8 @@ def parse_head(data: bytes) -> tuple[int, dict[str, str]]:
     code = rest[:3]
     if version != "HTTP/1.1" or not (code.isascii() and code.isdigit()) or rest[3:4] not in ("", " "):
         raise NotPlain(f"the answer begins with {first[:60]!r}")
+    if code < "100":
+        raise NotPlain(f"the answer has the status {code}")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
@@ -180,6 +227,10 @@ def parse_head(data: bytes) -> tuple[int, dict[str, str]]:
         if not colon or not name or name != name.strip() or (lower in _SINGLE and lower in headers):
             raise NotPlain(f"the answer has the header {line[:60]!r}")
         headers[lower] = value.strip()
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or len(length) > _LENGTH_DIGITS:
+        # botocore would stumble over it
+        raise ConnectionResetError(f"the answer has the length {length[:60]!r}")
     if "transfer-encoding" in headers or headers.get("content-encoding", "identity") != "identity":
         raise NotPlain("the body is encoded")
     return int(code), headers
@@ -203,7 +254,8 @@ def content_length(method: str, status: int, headers: dict[str, str]) -> int:
 
 def may_be_kept(headers: dict[str, str]) -> bool:
     """Tell whether the server lets the connection stay open."""
-    return headers.get("connection", "").lower() not in ("close", "upgrade")
+    words = {word.strip() for word in headers.get("connection", "").lower().split(",")}
+    return words.isdisjoint({"close", "upgrade"})
 
 
 def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:

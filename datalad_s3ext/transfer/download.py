@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from datalad_s3ext.errors import IntegrityError, LocalError, ObjectChanged, TransientError
 from datalad_s3ext.store.base import ObjectInfo, ObjectStore, RangeReader
-from datalad_s3ext.transfer.plan import Span, cut
+from datalad_s3ext.transfer.plan import Span, spans
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
 from datalad_s3ext.units import KIB, human_size
@@ -85,10 +86,11 @@ def _fetch(
     first = _open_first(store, name, begin, range_bytes, size_bytes)
     with first:
         check_size(first.info, expected_bytes)
-        rest = cut(first.info.size_bytes, range_bytes, start=begin + first.length)
-        if not rest:
+        done = begin + first.length
+        if done >= first.info.size_bytes:
             _stream(first, target, pool, progress)
             return
+        rest = spans(first.info.size_bytes, range_bytes, start=done)
         _Window(store, first.info, target, pool, progress).run(first, rest)
 
 
@@ -144,26 +146,28 @@ class _Window:
         self._target = target
         self._pool = pool
         self._progress = progress
+        self._rest: Iterator[Span] = iter(())
+        self._next: Span | None = None
         self._under_way: deque[tuple[Span, bytearray, Future[None]]] = deque()
 
-    def run(self, first: RangeReader, rest: list[Span]) -> None:
+    def run(self, first: RangeReader, rest: Iterator[Span]) -> None:
         """Write `first` as it comes while the ranges behind it are fetched, then those in order."""
-        waiting = deque(rest)
+        self._rest, self._next = rest, next(rest, None)
         try:
-            self._fill(waiting)
+            self._fill()
             _stream(first, self._target, self._pool, self._progress)
-            while waiting or self._under_way:
-                self._fill(waiting)
+            while self._next is not None or self._under_way:
+                self._fill()
                 self._write_next()
         finally:
             self._drop_all()
 
-    def _fill(self, waiting: deque[Span]) -> None:
-        while waiting and len(self._under_way) < self._pool.connections:
+    def _fill(self) -> None:
+        while (span := self._next) is not None and len(self._under_way) < self._pool.connections:
             buffer = self._pool.buffers.take() if self._under_way else self._wait_for_buffer()
             if buffer is None:
                 return
-            span = waiting.popleft()
+            self._next = next(self._rest, None)
             self._under_way.append((span, buffer, self._submit(span, buffer)))
 
     def _wait_for_buffer(self) -> bytearray:

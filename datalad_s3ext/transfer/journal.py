@@ -11,7 +11,9 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -19,9 +21,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+lgr = logging.getLogger(__name__)
+
 FORMAT = 1
 KEEP_S = 7 * 24 * 3600
 """An upload that nobody took up again for a week is taken back: its parts cost money."""
+_OURS = re.compile(r"[0-9a-f]{64}\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -55,16 +60,21 @@ class Confirmed:
 
 
 class Journal:
-    """The file of one object, open and locked. `note` may be called from any thread."""
+    """The file of one object, open and locked. `note` may be called from any thread, and at any time.
+
+    A part that is still under way when the upload has been given up is noted no more: the number of
+    the closed file may be another file's by then. A note that cannot be written is left out: without
+    it the part is sent again.
+    """
 
     def __init__(self, path: Path, number: int) -> None:
         self._path = path
-        self._number = number
+        self._number: int | None = number
         self._lock = threading.Lock()
 
     def read(self) -> tuple[Begun, dict[int, Confirmed]] | None:
         """Return what an earlier process has written; ``None`` when there is nothing of use."""
-        rows = list(_rows(self._path))
+        rows = list(_rows(self._content()))
         try:
             head = rows[0]
             if head.pop("format") != FORMAT:
@@ -76,9 +86,8 @@ class Journal:
 
     def begin(self, upload: Begun) -> None:
         """Begin anew with `upload`; on disk before this returns."""
-        os.ftruncate(self._number, 0)
-        self._append({"format": FORMAT, **asdict(upload)})
-        os.fsync(self._number)
+        with self._lock:
+            self._append({"format": FORMAT, **asdict(upload)}, anew=True)
 
     def note(self, part: Confirmed) -> None:
         """Take note of a part."""
@@ -90,15 +99,33 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         """Close and unlock."""
-        os.close(self._number)
+        with self._lock:
+            if self._number is not None:
+                os.close(self._number)
+            self._number = None
 
     def forget(self) -> None:
         """Remove the file: nothing is left to go on with."""
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
 
-    def _append(self, row: dict[str, Any]) -> None:
-        os.write(self._number, (json.dumps(row) + "\n").encode())
+    def _append(self, row: dict[str, Any], *, anew: bool = False) -> None:
+        if self._number is None:
+            return
+        try:
+            if anew:
+                os.ftruncate(self._number, 0)
+            os.write(self._number, (json.dumps(row) + "\n").encode())
+            if anew:
+                os.fsync(self._number)
+        except OSError as error:
+            lgr.warning("no note of the upload could be taken in %s: %s", self._path, error)
+
+    def _content(self) -> bytes:
+        with self._lock:
+            if self._number is None:
+                return b""
+            return os.pread(self._number, os.fstat(self._number).st_size, 0)
 
 
 class Journals:
@@ -123,6 +150,8 @@ class Journals:
         """Return the journals that nobody has touched for `KEEP_S`; those in use are left out."""
         found = []
         for path in sorted(self._folder.glob("*.jsonl")):
+            if not _OURS.fullmatch(path.name):
+                continue
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < (now_s or time.time()) - KEEP_S:
                     number = _locked(path)
@@ -139,18 +168,18 @@ def _locked(path: Path) -> int | None:
         return None
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # whoever had the lock before may have removed the file since it was opened here
+        is_same = os.path.samestat(os.fstat(number), path.stat())
     except OSError:
+        is_same = False
+    if not is_same:
         os.close(number)
         return None
     return number
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except OSError:
-        return
-    for line in lines:
+def _rows(content: bytes) -> Iterator[dict[str, Any]]:
+    for line in content.splitlines(keepends=True):
         try:
             row = json.loads(line)
         except ValueError:

@@ -201,12 +201,14 @@ def may_go_on_later(error: BaseException) -> bool:
     )
 
 
-def take_back(store: ObjectStore, upload: Begun) -> None:
-    """Abort an earlier upload that will not be gone on with; a failure is only noted."""
+def take_back(store: ObjectStore, upload: Begun) -> bool:
+    """Abort an earlier upload that will not be gone on with; tell whether it is gone."""
     try:
         store.abort_upload(upload.name, upload.upload_id)
     except S3xError as error:
         lgr.warning("parts of %s are left at the server: %s", upload.name, error)
+        return False
+    return True
 
 
 def take_back_stale(store: ObjectStore, place: str, journals: Journals) -> None:
@@ -214,7 +216,5 @@ def take_back_stale(store: ObjectStore, place: str, journals: Journals) -> None:
     for journal in journals.stale():
         with journal:
             found = journal.read()
-            if found is None or found[0].place == place:
-                if found is not None:
-                    take_back(store, found[0])
+            if found is None or (found[0].place == place and take_back(store, found[0])):
                 journal.forget()

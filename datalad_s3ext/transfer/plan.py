@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from datalad_s3ext.errors import ConfigError, ObjectTooLarge
@@ -62,7 +63,10 @@ def part_bytes(size_bytes: int, limits: Upload, wanted_bytes: int | None = None)
 
 def cut(size_bytes: int, piece_bytes: int, *, start: int = 0) -> list[Span]:
     """Cut the bytes from `start` up to `size_bytes` into equal spans; only the last may be shorter."""
-    return [
-        Span(number, offset, min(piece_bytes, size_bytes - offset))
-        for number, offset in enumerate(range(start, size_bytes, piece_bytes), start=1)
-    ]
+    return list(spans(size_bytes, piece_bytes, start=start))
+
+
+def spans(size_bytes: int, piece_bytes: int, *, start: int = 0) -> Iterator[Span]:
+    """Yield the same, one at a time: a server may state any size."""
+    for number, offset in enumerate(range(start, size_bytes, piece_bytes), start=1):
+        yield Span(number, offset, min(piece_bytes, size_bytes - offset))

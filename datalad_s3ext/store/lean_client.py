@@ -9,8 +9,10 @@ connection at all - is left to botocore, which does it again in its own thorough
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ssl import SSLContext
+from threading import Lock
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
@@ -22,6 +24,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from datalad_s3ext import __version__
 from datalad_s3ext.store.lean_http import (
     BLOCK_BYTES,
     Connection,
@@ -37,6 +40,7 @@ from datalad_s3ext.store.lean_http import (
 from datalad_s3ext.store.lean_sign import NO_BODY_SHA256, UNSIGNED_PAYLOAD, Signer
 
 ERROR_LIMIT_BYTES = 64 * 1024
+USER_AGENT = f"datalad-s3ext/{__version__}"
 ODD_LIMIT = 3
 """So many answers one after the other that are not plain, and all goes through botocore."""
 _TEXTS = {
@@ -91,9 +95,15 @@ class LeanClient:
     """Stands in for a botocore S3 client of one bucket. Safe in threads."""
 
     def __init__(
-        self, client: Any, base: Base, signer: Signer | None, connections: Connections
+        self,
+        make_client: Callable[[], Any],
+        base: Base,
+        signer: Signer | None,
+        connections: Connections,
     ) -> None:
-        self._client = client
+        self._make_client = make_client
+        self._made: Any = None
+        self._making = Lock()
         self._base = base
         self._signer = signer
         self._connections = connections
@@ -101,7 +111,9 @@ class LeanClient:
 
     def __getattr__(self, name: str) -> Any:
         """Return what is not done here from botocore's client."""
-        return getattr(self._client, name)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._thorough(), name)
 
     def head_object(self, **asked: Any) -> Mapping[str, Any]:
         """Do HeadObject."""
@@ -126,7 +138,8 @@ class LeanClient:
     def close(self) -> None:
         """Free connections."""
         self._connections.close()
-        self._client.close()
+        if self._made is not None:
+            self._made.close()
 
     # -- private ------------------------------------------------------------------------------
 
@@ -156,8 +169,15 @@ class LeanClient:
         return answer
 
     def _long(self, operation: str, asked: dict[str, Any]) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = getattr(self._client, operation)(**asked)
+        found: Mapping[str, Any] = getattr(self._thorough(), operation)(**asked)
         return found
+
+    def _thorough(self) -> Any:
+        """Return botocore's client, which is made when it is first needed."""
+        with self._making:
+            if self._made is None:
+                self._made = self._make_client()
+            return self._made
 
     def _exchange(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> Raw:
         """Send one request; on a kept connection that the server has closed meanwhile, once more.
@@ -199,7 +219,7 @@ class LeanClient:
             headers["content-length"] = str(asked["ContentLength"])
         else:
             headers["accept-encoding"] = "identity"
-        headers["user-agent"] = self._client.meta.config.user_agent
+        headers["user-agent"] = USER_AGENT
         return request_head(method, f"{path}?{query}" if query else path, headers)
 
     def _payload(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> str:
@@ -307,15 +327,13 @@ _PUT = frozenset(
 _PART = frozenset({"Body", "ContentLength", "ContentMD5", "ChecksumCRC32", "UploadId", "PartNumber"})
 
 
-def base_of(client: Any, bucket: str, tls: Any, *, unsigned_payload: bool) -> Base:
-    """Return where botocore's `client` would look for the objects of `bucket`. Nothing is sent."""
-    url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+def base_from_url(url: str, bucket: str, tls: SSLContext | None, *, unsigned_payload: bool) -> Base:
+    """Return where the objects of `bucket` lie, from the URL that their names are added to."""
     parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    usual_port = 443 if secure else 80
-    origin = Origin(parts.hostname or "", parts.port or usual_port, tls if secure else None)
+    usual_port = 443 if parts.scheme == "https" else 80
+    origin = Origin(parts.hostname or "", parts.port or usual_port, tls)
     host = parts.netloc.removesuffix(f":{usual_port}")  # as every client writes it
-    return Base(bucket, origin, host, parts.path.removesuffix("k"), unsigned_payload)
+    return Base(bucket, origin, host, parts.path, unsigned_payload)
 
 
 def _send_all(connection: Connection, head: bytes, body: bytes | FileLike) -> None:

@@ -1,65 +1,155 @@
-"""When the short way may be gone, and with whose keys."""
+"""When the short way may be gone, where it leads, and with whose keys.
+
+With keys at hand and an endpoint given, everything is known without botocore. Then its client, which
+takes half a second to import and make, is made only when it is needed: git-annex starts the remote
+again and again.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import re
 import ssl
 import urllib.request
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
-
-import botocore.session
-from botocore.exceptions import BotoCoreError
-from botocore.httpsession import get_cert_path
+from urllib.parse import quote, urlsplit
 
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
 from datalad_s3ext.errors import CredentialsError
 from datalad_s3ext.providers.resolve import Connection
-from datalad_s3ext.store.lean_client import LeanClient, base_of
+from datalad_s3ext.store.lean_client import Base, LeanClient, base_from_url
 from datalad_s3ext.store.lean_http import Connections
 from datalad_s3ext.store.lean_sign import Signer, SigningKeys
 
 if TYPE_CHECKING:
+    import botocore.session
     from mypy_boto3_s3 import S3Client
 
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+"""Names that botocore, too, puts in front of the host without a second thought."""
 
-def shortened(
-    client: S3Client,
-    session: botocore.session.Session,
+
+def short_client(
+    connection: Connection,
+    identity: Identity,
+    bucket: str,
+    max_connections: int,
+    timeouts_s: tuple[float, float],
+) -> S3Client:
+    """Return a client that sends frequent requests itself, or botocore's where that is not possible.
+
+    It is not with signature v2, through a proxy, or where botocore cannot tell the bucket's URL.
+
+    Raises
+    ------
+    CredentialsError
+        When no keys can be found where `identity` says.
+    ConfigError
+        When a setting is malformed.
+    """
+    make = partial(_make, connection, identity, bucket, max_connections, timeouts_s)
+    url = _known_url(connection, identity, bucket)
+    if url is not None and not _goes_through_a_proxy(url) and isinstance(identity, Keys | Anonymous):
+        base = _base(connection, bucket, url, os.environ.get("AWS_CA_BUNDLE"))
+        return _lean(connection, base, _fixed(identity), timeouts_s, lambda: make(None))
+    return _by_botocore(connection, identity, bucket, timeouts_s, make)
+
+
+def _known_url(connection: Connection, identity: Identity, bucket: str) -> str | None:
+    """Return the URL below which the objects lie, when it is plain to see."""
+    known = connection.endpoint_url is not None and isinstance(identity, Keys | Anonymous)
+    if not known or connection.signature != "v4" or ":" in bucket:
+        return None
+    endpoint = str(connection.endpoint_url)
+    if connection.addressing == "path":
+        return f"{endpoint}/{quote(bucket)}/"
+    if not _PLAIN_BUCKET.fullmatch(bucket):
+        return None
+    return endpoint.replace("://", f"://{bucket}.", 1) + "/"
+
+
+def _by_botocore(
     connection: Connection,
     identity: Identity,
     bucket: str,
     timeouts_s: tuple[float, float],
+    make: Callable[[botocore.session.Session | None], S3Client],
 ) -> S3Client:
-    """Return a client that sends frequent requests itself, or `client` where that is not possible.
+    """Let botocore find the bucket's URL and, as they are needed, the keys."""
+    from botocore.exceptions import BotoCoreError
 
-    It is not with signature v2, through a proxy, or where botocore cannot tell the bucket's URL.
-    """
+    from datalad_s3ext.store.s3_client import session_for
+
+    session = session_for(identity)
+    client = make(session)
     if connection.signature != "v4":
         return client
     try:
-        base = base_of(
-            client, bucket, _tls(session),
-            unsigned_payload=connection.provider.requests.unsigned_payload is True,
-        )  # fmt: skip
+        url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+        below = url.partition("?")[0].removesuffix("k")
+        base = _base(connection, bucket, below, session.get_config_variable("ca_bundle"))
     except (BotoCoreError, OSError):
         return client
-    if _goes_through_a_proxy(base.origin.host, "https" if base.origin.tls else "http"):
+    if _goes_through_a_proxy(below):
         return client
-    keys = _keys(session, identity)
+    keys = _fixed(identity) if isinstance(identity, Keys | Anonymous) else _of(session, identity)
+    return _lean(connection, base, keys, timeouts_s, lambda: client)
+
+
+def _lean(
+    connection: Connection,
+    base: Base,
+    keys: Callable[[], SigningKeys] | None,
+    timeouts_s: tuple[float, float],
+    make: Callable[[], S3Client],
+) -> S3Client:
     signer = Signer(keys, connection.signing_region) if keys is not None else None
     connections = Connections(
         base.origin, connect_timeout_s=timeouts_s[0], read_timeout_s=timeouts_s[1]
     )
-    return cast("S3Client", LeanClient(client, base, signer, connections))
+    return cast("S3Client", LeanClient(make, base, signer, connections))
 
 
-def _keys(session: botocore.session.Session, identity: Identity) -> Callable[[], SigningKeys] | None:
-    """Return what gives the keys of the moment; refreshing ones are asked each time."""
+def _make(
+    connection: Connection,
+    identity: Identity,
+    bucket: str,
+    max_connections: int,
+    timeouts_s: tuple[float, float],
+    session: botocore.session.Session | None,
+) -> S3Client:
+    from datalad_s3ext.store.s3_client import make_client
+
+    return make_client(
+        connection,
+        identity,
+        bucket,
+        max_connections=max_connections,
+        connect_timeout_s=timeouts_s[0],
+        read_timeout_s=timeouts_s[1],
+        session=session,
+    )
+
+
+def _base(connection: Connection, bucket: str, url: str, ca_bundle: str | None) -> Base:
+    tls = _tls(ca_bundle) if url.startswith("https:") else None
+    unsigned = connection.provider.requests.unsigned_payload is True
+    return base_from_url(url, bucket, tls, unsigned_payload=unsigned)
+
+
+def _fixed(identity: Keys | Anonymous) -> Callable[[], SigningKeys] | None:
     if isinstance(identity, Anonymous):
         return None
-    if isinstance(identity, Keys):
-        fixed = SigningKeys(identity.access_key_id, identity.secret_access_key, identity.session_token)
-        return lambda: fixed
+    keys = SigningKeys(identity.access_key_id, identity.secret_access_key, identity.session_token)
+    return lambda: keys
+
+
+def _of(session: botocore.session.Session, identity: Identity) -> Callable[[], SigningKeys]:
+    """Return what gives the keys of the moment; refreshing ones are asked each time."""
     found = session.get_credentials()
 
     def current() -> SigningKeys:
@@ -71,13 +161,22 @@ def _keys(session: botocore.session.Session, identity: Identity) -> Callable[[],
     return current
 
 
-def _tls(session: botocore.session.Session) -> ssl.SSLContext:
+def _tls(ca_bundle: str | None) -> ssl.SSLContext:
     """Return a context that trusts the same authorities as botocore does."""
-    bundle = session.get_config_variable("ca_bundle")
-    return ssl.create_default_context(cafile=get_cert_path(bundle or True))
+    return ssl.create_default_context(cafile=ca_bundle or _authorities())
 
 
-def _goes_through_a_proxy(host: str, scheme: str) -> bool:
+def _authorities() -> str:
+    if importlib.util.find_spec("certifi") is not None:
+        import certifi
+
+        return certifi.where()
+    found = importlib.util.find_spec("botocore")
+    return str(Path(str(found and found.origin)).parent / "cacert.pem")
+
+
+def _goes_through_a_proxy(url: str) -> bool:
+    parts = urlsplit(url)
     proxies = urllib.request.getproxies()
-    has_one = scheme in proxies or "all" in proxies
-    return has_one and not urllib.request.proxy_bypass(host)
+    has_one = parts.scheme in proxies or "all" in proxies
+    return has_one and not urllib.request.proxy_bypass(parts.hostname or "")

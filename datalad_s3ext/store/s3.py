@@ -31,7 +31,7 @@ from datalad_s3ext.store.base import (
     RangeReader,
     Stored,
 )
-from datalad_s3ext.store.lean_open import shortened
+from datalad_s3ext.store.lean_open import short_client
 from datalad_s3ext.store.s3_answers import (
     Answer,
     info_of_get,
@@ -43,15 +43,9 @@ from datalad_s3ext.store.s3_answers import (
     served_range,
 )
 from datalad_s3ext.store.s3_body import to_send
-from datalad_s3ext.store.s3_client import (
-    CONNECT_TIMEOUT_S,
-    READ_TIMEOUT_S,
-    make_client,
-    place_of,
-    session_for,
-)
 from datalad_s3ext.store.s3_core import put_parameters
 from datalad_s3ext.store.s3_multipart import S3Multipart
+from datalad_s3ext.store.s3_place import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, place_of
 from datalad_s3ext.store.s3_reader import S3RangeReader
 
 _NAME_TAKEN = {"BucketAlreadyExists", "BucketNameUnavailable", "BucketAlreadyOwnedByYou"}
@@ -76,21 +70,10 @@ def open_store(
     ConfigError
         When a setting is malformed.
     """
-    session = session_for(identity)
-    client = make_client(
-        connection,
-        identity,
-        bucket,
-        max_connections=max_connections,
-        connect_timeout_s=connect_timeout_s,
-        read_timeout_s=read_timeout_s,
-        session=session,
-    )
-    short = shortened(
-        client, session, connection, identity, bucket, (connect_timeout_s, read_timeout_s)
-    )
+    timeouts_s = (connect_timeout_s, read_timeout_s)
+    client = short_client(connection, identity, bucket, max_connections, timeouts_s)
     place = place_of(connection, identity, bucket)
-    return S3Store(short, connection, place, page_size=page_size)
+    return S3Store(client, connection, place, page_size=page_size)
 
 
 class S3Store(S3Multipart):

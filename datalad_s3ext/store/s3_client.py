@@ -20,18 +20,16 @@ from botocore.exceptions import NoCredentialsError, ProfileNotFound
 
 import datalad_s3ext
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
-from datalad_s3ext.credentials.redact import redacted
 from datalad_s3ext.errors import ConfigError, CredentialsError
 from datalad_s3ext.providers.resolve import Connection
 from datalad_s3ext.store.s3_answers import not_s3
 from datalad_s3ext.store.s3_body import note_sending
-from datalad_s3ext.store.s3_errors import Place, translated
+from datalad_s3ext.store.s3_errors import translated
+from datalad_s3ext.store.s3_place import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, place_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CONNECT_TIMEOUT_S = 10.0  # three lost SYNs
-READ_TIMEOUT_S = 60.0  # between two packets of an answer; completing a large upload is silent long
 
 _SEARCHED = (
     "looked in the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the profile"
@@ -90,19 +88,6 @@ def make_client(
             ) from error
     _adapt(client, connection, bucket)
     return client
-
-
-def place_of(connection: Connection, identity: Identity, bucket: str) -> Place:
-    """Return what error texts need to know."""
-    by_sdk = connection.endpoint_url is None
-    return Place(
-        bucket=bucket,
-        endpoint=connection.endpoint_url or connection.provider.name,
-        region=connection.region if by_sdk else connection.signing_region,
-        source=identity.source,
-        is_anonymous=isinstance(identity, Anonymous),
-        hide=partial(redacted, identity=identity),
-    )
 
 
 def session_for(identity: Identity) -> botocore.session.Session:

@@ -16,13 +16,20 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.parsers import ResponseParserError
 
 from datalad_s3ext import errors
-from datalad_s3ext.store.s3_rules import BY_CLASS, BY_CODE, BY_STATUS, HOW_TO_REPLACE, Rule
+from datalad_s3ext.store.s3_rules import (
+    BY_CLASS,
+    BY_CODE,
+    BY_STATUS,
+    HOW_TO_REPLACE,
+    OTHER_SERVER,
+    Rule,
+)
 
 SKEW_ALLOWED_S = 15 * 60  # S3 refuses requests whose time is further off
 QUOTE_LIMIT = 200
+_PARSERS = "botocore.parsers"  # imported only by botocore itself: it takes 0.1 s
 
 _SECRETS = re.compile(
     r"(?i)(signature|credential|security-token|secret\w*|session_?token|password)\s*[=:]\s*\S+"
@@ -73,11 +80,15 @@ def translated(operation: str, name: str, place: Place) -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, BotoCoreError, ResponseParserError) as error:
+    except (ClientError, BotoCoreError) as error:
         raise from_sdk(error, operation, name, place) from error
     except OSError as error:
         what = f"cannot {operation} {_target(name, place)}: {error}"
         raise errors.LocalError(what) from error
+    except Exception as error:
+        if not _is_of_the_parser(error):
+            raise
+        raise from_sdk(error, operation, name, place) from error
 
 
 def from_sdk(
@@ -97,7 +108,14 @@ def from_sdk(
 
 def rule_for_class(kind: type[BaseException]) -> Rule:
     """Return what an exception class of botocore means."""
+    if kind.__module__ == _PARSERS:
+        return OTHER_SERVER
     return next(rule for base, rule in BY_CLASS if issubclass(kind, base))
+
+
+def _is_of_the_parser(error: Exception) -> bool:
+    """Tell botocore's ResponseParserError, which is no BotoCoreError, without importing its module."""
+    return type(error).__module__ == _PARSERS
 
 
 def rule_for_answer(code: str, status: int) -> Rule:

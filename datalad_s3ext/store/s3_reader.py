@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from botocore.exceptions import BotoCoreError
-from botocore.response import StreamingBody
-from urllib3.exceptions import HTTPError
 
 from datalad_s3ext.errors import TransientError
 from datalad_s3ext.store.base import ObjectInfo, RangeReader
@@ -15,9 +14,9 @@ from datalad_s3ext.store.s3_answers import ServedRange
 
 
 class S3RangeReader(RangeReader):
-    """Bytes from the network, counted. One thread at a time."""
+    """Bytes from the network, counted; `body` is botocore's or ours. One thread at a time."""
 
-    def __init__(self, info: ObjectInfo, served: ServedRange, body: StreamingBody) -> None:
+    def __init__(self, info: ObjectInfo, served: ServedRange, body: Any) -> None:
         self.info = info
         self.start = served.start
         self.length = served.length
@@ -40,7 +39,7 @@ class S3RangeReader(RangeReader):
         if wanted <= 0:
             return 0
         with self._watched():
-            count: int = self._body.readinto(view[:wanted])  # type: ignore[arg-type]  # the stubs want a file
+            count: int = self._body.readinto(view[:wanted])
         self._count(count)
         return count
 
@@ -52,16 +51,18 @@ class S3RangeReader(RangeReader):
 
     def _finish(self) -> None:
         # An empty body is not noticed as read, and its connection not reused, before one read.
-        try:
+        with suppress(TransientError), self._watched():
             self._body.read(1)
-        except (BotoCoreError, HTTPError, OSError):
-            return
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
         try:
             yield
-        except (BotoCoreError, HTTPError, OSError) as error:
+        except (BotoCoreError, OSError) as error:
+            raise self._broken(type(error).__name__) from error
+        except Exception as error:
+            if not type(error).__module__.startswith("urllib3."):
+                raise
             raise self._broken(type(error).__name__) from error
 
     def _count(self, size_bytes: int) -> None:

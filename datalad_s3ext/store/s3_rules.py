@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from botocore import exceptions as sdk
-from botocore.parsers import ResponseParserError
 
 from datalad_s3ext import errors
 from datalad_s3ext.credentials.model import KEPT
@@ -135,7 +134,7 @@ _REFUSED = Rule(
     "the service did not understand the request: {server}",
     "check provider, endpoint and region",
 )
-_OTHER_SERVER = Rule(
+OTHER_SERVER = Rule(
     errors.NotS3,
     "{endpoint} answers, but not like an S3 service",
     "check host and port: a console, portal or proxy may stand there",
@@ -237,7 +236,7 @@ BY_STATUS: Mapping[int, Rule] = {
     400: _REFUSED,
     401: _NOT_SIGNED,
     403: _DENIED,
-    404: _OTHER_SERVER,
+    404: OTHER_SERVER,
     405: _UNSUPPORTED,
     408: _CUT,
     409: _BUSY,
@@ -278,7 +277,6 @@ BY_CLASS: tuple[tuple[type[BaseException], Rule], ...] = (
     (sdk.HTTPClientError, Rule(
         errors.TransientError, "the connection to {endpoint} broke", "try again")),
     (sdk.CapacityNotAvailableError, _SLOW),
-    (ResponseParserError, _OTHER_SERVER),
     (sdk.ProfileNotFound, Rule(
         errors.CredentialsError, "there is no such profile: {source}",
         "look into ~/.aws/config, or choose another profile",

@@ -16,6 +16,7 @@ from tests.support.fake_annex import FakeAnnex
 from tests.support.hostile import HtmlServer
 from tests.support.servers import Endpoint, boto3_client
 
+UUID = "11111111-2222-3333-4444-555555555555"
 ALL = "INFO GETGITREMOTENAME UNAVAILABLERESPONSE ASYNC"
 
 
@@ -353,3 +354,26 @@ def test_in_a_place_of_another_remote_nothing_is_present_or_stored(
 
         assert annex.ask(f"CHECKPRESENT {key_of(b'x')}").startswith("CHECKPRESENT-UNKNOWN")
         assert annex.ask(f"TRANSFER STORE {key_of(b'x')} f").startswith("TRANSFER-FAILURE")
+
+
+def test_with_keys_at_hand_nothing_heavy_is_imported_at_all(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    content, log = os.urandom(1000), tmp_path / "imports"
+    (tmp_path / "in").write_bytes(content)
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="annex-uuid", Body=UUID.encode())
+    config = {"provider": "seaweedfs", "endpoint": seaweed.url, "bucket": new_bucket}
+    env = {
+        "AWS_ACCESS_KEY_ID": seaweed.access_key_id, "PYTHONPROFILEIMPORTTIME": "1",
+        "AWS_SECRET_ACCESS_KEY": seaweed.secret_access_key,
+    }  # fmt: skip
+    with FakeAnnex(config, cwd=tmp_path, env=env, stderr=log, uuid=UUID) as annex:
+        annex.start()
+        assert annex.ask(f"TRANSFER STORE {key_of(content)} in").startswith("TRANSFER-SUCCESS")
+        assert annex.ask(f"CHECKPRESENT {key_of(content)}").startswith("CHECKPRESENT-SUCCESS")
+        assert annex.ask(f"TRANSFER RETRIEVE {key_of(content)} out").startswith("TRANSFER-SUCCESS")
+        annex.hang_up()
+
+    imported = {line.rpartition("|")[2].strip() for line in log.read_text().splitlines()}
+    assert "datalad_s3ext.store.lean_client" in imported
+    assert not imported & {"boto3", "botocore.session", "botocore.client", "urllib3", "git", "datalad"}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from datalad_s3ext.errors import (
+    AccessDenied,
     ConfigError,
     IntegrityError,
     LocalError,
@@ -28,6 +29,11 @@ from datalad_s3ext.transfer.source import Source, UploadRules
 from datalad_s3ext.transfer.verify import confirm_size, multipart_etag, read_back
 
 lgr = logging.getLogger(__name__)
+
+_FINAL = (
+    AccessDenied, ConfigError, IntegrityError, LocalError, NotS3, Unsupported, UploadNotFound,
+)  # fmt: skip
+"""Reasons for which an upload ends that another try would meet again."""
 
 Sent = Future[tuple[bytes, PartReceipt]]
 GIVE_UP_S = 5.0
@@ -196,9 +202,7 @@ def may_go_on_later(error: BaseException) -> bool:
     """Tell whether trying again later makes sense: after a loss of network, keys or process it does."""
     if isinstance(error, Cancelled | TransientError):
         return True
-    return not isinstance(
-        error, IntegrityError | Unsupported | ConfigError | NotS3 | LocalError | UploadNotFound
-    )
+    return not isinstance(error, _FINAL)
 
 
 def take_back(store: ObjectStore, upload: Begun) -> bool:

@@ -63,7 +63,8 @@ class Store:
         self.assert_nothing_wrong(name)
         if command == "copy":
             assert (self.repo.uuid("s3") in copies(self.repo, name)) is (code == 0)
-            assert unfinished_uploads(self.endpoint, self.bucket) == []
+            left = unfinished_uploads(self.endpoint, self.bucket)
+            assert left == [] if code == 0 else left in ([], [self.keys[name]])
         return code == 0
 
     def assert_nothing_wrong(self, name: str) -> None:
@@ -189,14 +190,14 @@ def test_an_upload_that_is_refused_throughout_fails_cleanly(store: Store, name: 
     store.assert_repeatable("copy", name)
 
 
-def test_a_storm_of_503_on_parts_ends_in_one_line_and_leaves_no_upload(store: Store) -> None:
+def test_a_storm_of_503_on_parts_ends_in_one_line_and_the_next_copy_goes_on(store: Store) -> None:
     store.relay.answer(faults.is_upload_part, faults.slow_down(), times=FOR_EVER)
 
     said = failure(store.repo, "copy", "--to", "s3", "large")
 
     assert "fewer requests" in said
-    assert unfinished_uploads(store.endpoint, store.bucket) == []
     store.assert_repeatable("copy", "large")
+    assert unfinished_uploads(store.endpoint, store.bucket) == []
 
 
 @pytest.mark.parametrize(

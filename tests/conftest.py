@@ -13,6 +13,12 @@ import pytest
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint, MotoServer, RcloneServer, SeaweedServer, boto3_client
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: "test_testremote" not in item.nodeid)
+
+
 SERVERS = {"seaweedfs": SeaweedServer, "rclone": RcloneServer, "moto": MotoServer}
 
 

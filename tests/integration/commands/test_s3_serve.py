@@ -75,7 +75,7 @@ def foreground(home: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = ["datalad", "-f", "json", "s3-serve", "--home", str(home), *options]
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=hear_ctrl_c
     ) as running:
         try:
             assert running.stdout is not None
@@ -86,6 +86,11 @@ def foreground(home: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         finally:
             if running.poll() is None:
                 running.kill()
+
+
+def hear_ctrl_c() -> None:
+    """Undo that a test run in the background has SIGINT ignored, as its children would inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ended(home: Path, running: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:

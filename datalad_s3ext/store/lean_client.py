@@ -25,6 +25,7 @@ from botocore.exceptions import (
 )
 
 from datalad_s3ext import __version__
+from datalad_s3ext.store.lean_body import LeanBody, Raw
 from datalad_s3ext.store.lean_http import (
     BLOCK_BYTES,
     Connection,
@@ -34,12 +35,10 @@ from datalad_s3ext.store.lean_http import (
     NotPlain,
     Origin,
     content_length,
-    may_be_kept,
     request_head,
 )
 from datalad_s3ext.store.lean_sign import NO_BODY_SHA256, UNSIGNED_PAYLOAD, Signer
 
-ERROR_LIMIT_BYTES = 64 * 1024
 USER_AGENT = f"datalad-s3ext/{__version__}"
 ODD_LIMIT = 3
 """So many answers one after the other that are not plain, and all goes through botocore."""
@@ -79,16 +78,6 @@ class Base:
     """Ends where the object's name begins."""
     unsigned_payload: bool
     """The service takes bodies whose digest is not signed."""
-
-
-@dataclass(frozen=True)
-class Raw:
-    """The head of an answer, and the connection on which its body waits."""
-
-    status: int
-    headers: dict[str, str]
-    length: int
-    connection: Connection
 
 
 class LeanClient:
@@ -253,64 +242,6 @@ class LeanClient:
         else:
             body.drain()
         return answer
-
-
-class LeanBody:
-    """The body of an answer. Closing it gives the connection back if all of it was read."""
-
-    def __init__(self, raw: Raw, connections: Connections) -> None:
-        self._connection: Connection | None = raw.connection
-        self._connections = connections
-        self._left = raw.length
-        self._keep = may_be_kept(raw.headers)
-        if not self._left:
-            self._release()
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; ``b""`` at the end or when the connection ended early."""
-        if self._connection is None:
-            return b""
-        data = self._connection.read(min(size, self._left))
-        self._left -= len(data)
-        if not self._left:
-            self._release()
-        return data
-
-    def readinto(self, view: memoryview) -> int:
-        """Fill the beginning of `view`; return how many bytes, 0 at the end or on an early end."""
-        if self._connection is None:
-            return 0
-        count = self._connection.readinto(view[: self._left])
-        self._left -= count
-        if not self._left:
-            self._release()
-        return count
-
-    def drain(self, limit: int = ERROR_LIMIT_BYTES) -> bytes:
-        """Return all that is left, if that is not more than `limit` bytes; close."""
-        pieces = []
-        try:
-            while 0 < self._left <= limit:
-                pieces.append(self.read(self._left))
-                if not pieces[-1]:
-                    raise ConnectionResetError("the answer ended early")
-        finally:
-            self.close()
-        return b"".join(pieces)
-
-    def close(self) -> None:
-        """Drop the connection if bytes are left on it."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _release(self) -> None:
-        if self._connection is not None:
-            if self._keep:
-                self._connections.give_back(self._connection)
-            else:
-                self._connection.close()
-            self._connection = None
 
 
 _HEADERS = {

@@ -8,6 +8,7 @@ import pwd
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.integration.commands.helpers import QUIET
 
 pytestmark = pytest.mark.server
 
+START_TIMEOUT_S = 90  # a server has 60 s to get ready
 END_TIMEOUT_S = 30
 
 
@@ -75,17 +77,34 @@ def foreground(home: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     command = ["datalad", "-f", "json", "s3-serve", "--home", str(home), *options]
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=hear_ctrl_c
+        command,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_ctrl_c,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     ) as running:
         try:
-            assert running.stdout is not None
-            first = json.loads(running.stdout.readline())
+            first = json.loads(first_line(running))
             assert first["status"] == "ok"
             assert "stop it: Ctrl-C" in first["message"]
             yield running
         finally:
             if running.poll() is None:
                 running.kill()
+
+
+def first_line(running: subprocess.Popen[str]) -> str:
+    """Return the first line; one that does not come ends the process, which shows its stacks."""
+    assert running.stdout is not None
+    assert running.stderr is not None
+    overdue = threading.Timer(START_TIMEOUT_S, running.send_signal, [signal.SIGABRT])
+    overdue.start()
+    line = running.stdout.readline()
+    overdue.cancel()
+    assert line, f"no line within {START_TIMEOUT_S} s:\n{running.stderr.read()}"
+    return line
 
 
 def hear_ctrl_c() -> None:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -87,6 +88,17 @@ def test_another_port_is_refused_while_it_runs(running: ServerInfo) -> None:
 def test_status_and_read_info(running: ServerInfo) -> None:
     assert server.status(running.home) == running
     assert server.read_info(running.home) == running
+
+
+def test_the_disk_is_the_limit_not_a_count_of_buckets(running: ServerInfo) -> None:
+    """Each new bucket takes 7 of the volumes that the master counts as free."""
+    record = state.load(running.home)
+    assert record is not None
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{record.ports['master']}/dir/status") as answer:
+        free = json.load(answer)["Topology"]["Free"]
+
+    assert free > 7 * 100_000
 
 
 def test_readiness_leaves_no_bucket_behind(running: ServerInfo) -> None:

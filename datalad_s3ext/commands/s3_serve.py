@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -188,6 +189,7 @@ def _serve(home: Path, port: int | None) -> Iterator[dict[str, Any]]:
             return
         try:
             yield started
+            sys.stdout.flush()  # into a pipe it would wait for the end: who reads wants it now
             while _runs_still(home, info) and not requested.wait(ALIVE_CHECK_S):
                 pass
         finally:

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -49,7 +50,7 @@ def add_all(repo: AnnexRepo, files: dict[str, bytes]) -> dict[str, str]:
     repo.annex("add", ".")
     repo.run("git", "commit", "-q", "-m", "files")
     found = repo.annex("find", "--json", "--include=*")
-    records = [json.loads(line) for line in found.stdout.splitlines()]
+    records = records_of(found.stdout)
     return {record["file"]: record["key"] for record in records}
 
 
@@ -101,10 +102,18 @@ def unfinished_uploads(endpoint: Endpoint, bucket: str) -> list[str]:
 # -- what a command said --------------------------------------------------------------------------
 
 
+def records_of(output: str) -> list[dict[str, Any]]:
+    """Return the records of a command with --json.
+
+    git-annex's runtime system may print "runHandler: couldn't find handler" between them.
+    """
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
 def report(repo: AnnexRepo, *arguments: str) -> tuple[int, list[dict[str, object]]]:
     """Run a git-annex command; return its exit code and what it says of each file."""
     done = repo.annex(*arguments, "--json", "--json-error-messages", check=False)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, records_of(done.stdout)
 
 
 def failure(repo: AnnexRepo, *arguments: str) -> str:

@@ -76,6 +76,7 @@ def foreground(home: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Run the command in the foreground of a terminal of its own, so to say, until it is ready."""
     command = ["datalad", "-f", "json", "s3-serve", "--home", str(home), *options]
     pipe = subprocess.PIPE
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
         command,
         stdout=pipe,
@@ -83,7 +84,7 @@ def foreground(home: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
         start_new_session=True,
         preexec_fn=hear_ctrl_c,
-        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+        env={**env, "PYTHONFAULTHANDLER": "1"},
     ) as running:
         try:
             first = json.loads(first_line(running))

@@ -1,13 +1,15 @@
-"""``datalad s3-providers``: which storage services are known, and what is known about one."""
+"""``datalad s3-providers``: which storage services are known, and what is known about one.
+
+The command and its records; :mod:`datalad_s3ext.commands._explain` has what people read.
+"""
 
 from __future__ import annotations
 
 import logging
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from datalad.distribution.dataset import require_dataset
 from datalad.interface.base import Interface, build_doc, eval_results
@@ -19,37 +21,28 @@ from datalad.ui import ui
 from datalad.utils import get_dataset_root
 
 from datalad_s3ext import places
+from datalad_s3ext.commands._explain import explanation, next_command, table
 from datalad_s3ext.commands._options import DATASET
 from datalad_s3ext.errors import ConfigError
-from datalad_s3ext.providers.load import PresetFile, find_all, find_file
-from datalad_s3ext.units import human_size
+from datalad_s3ext.providers.check import check_file
+from datalad_s3ext.providers.load import LIST_THEM, PresetFile, find_all, find_file, load_file
+from datalad_s3ext.providers.schema import Kind
 
 lgr = logging.getLogger("datalad.s3ext.providers")
 
-WIDTH = 100
-_HEAD = ("ID", "NAME", "KIND", "REGION", "ENDPOINT", "CONFIDENCE")
-_CAPABILITIES = {
-    "conditional_put": "writes only if absent",
-    "versioning": "object versions",
-    "object_lock": "object lock",
-    "object_acl": "access rules per object",
-    "anonymous_read": "reading without keys",
-    "requester_pays": "requester pays",
-    "session_tokens": "temporary keys",
-    "upload_part_copy": "server-side copy in parts",
-}
-_KNOWN = {True: "yes", False: "no", None: "unknown"}
+KINDS = get_args(Kind)
 
 
 @build_doc
 class S3Providers(Interface):  # type: ignore[misc]  # DataLad is untyped
-    """List the storage services that have a preset, or explain one.
+    """List the storage services that have a preset, explain one, or check a preset of your own.
 
     A preset states where a service is, how its requests must look, what it can do, how one gets
     keys, and where these facts come from. Give its id to s3-setup.
 
     Presets of your own are files ID.toml in ~/.config/datalad-s3ext/providers/; they may replace
-    those that come with this program. A dataset may bring further ones in .datalad/s3-providers/.
+    those that come with this program. A dataset may bring further ones in .datalad/s3-providers/,
+    which cannot replace others, and to which keys are sent only when you say so.
     """
 
     result_renderer = "tailored"
@@ -65,14 +58,37 @@ class S3Providers(Interface):  # type: ignore[misc]  # DataLad is untyped
             "code_py": "s3_providers('mdx')",
             "code_cmd": "datalad s3-providers mdx",
         },
+        {
+            "text": "Look for a service by a word in its name, software or places",
+            "code_py": "s3_providers('frankfurt', kind='cloud')",
+            "code_cmd": "datalad s3-providers frankfurt --kind cloud",
+        },
+        {
+            "text": "Check a preset that you have written",
+            "code_py": "s3_providers(check='our-lab.toml')",
+            "code_cmd": "datalad s3-providers --check our-lab.toml",
+        },
     ]
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "provider": Parameter(
             args=("provider",),
-            metavar="ID",
+            metavar="ID|WORD",
             nargs="?",
-            doc="id of the preset to explain. Default: list all",
+            doc="""id of the preset to explain; or a word, to list the services that have it in id,
+            name, software or places. Default: list all""",
+            constraints=EnsureStr() | EnsureNone(),
+        ),
+        "kind": Parameter(
+            args=("--kind",),
+            choices=KINDS,
+            doc="""list only services of this kind""",
+        ),
+        "check": Parameter(
+            args=("--check",),
+            metavar="FILE",
+            doc="""read the preset in FILE and report each mistake with its key; nothing else is
+            done""",
             constraints=EnsureStr() | EnsureNone(),
         ),
         "dataset": DATASET,
@@ -81,155 +97,89 @@ class S3Providers(Interface):  # type: ignore[misc]  # DataLad is untyped
     @staticmethod
     @eval_results  # type: ignore[untyped-decorator]
     def __call__(  # noqa: D102
-        provider: str | None = None, *, dataset: Any = None
+        provider: str | None = None,
+        *,
+        kind: str | None = None,
+        check: str | None = None,
+        dataset: Any = None,
     ) -> Iterator[dict[str, Any]]:
-        root = _dataset_root(dataset)
-        if provider is None:
-            for provider_id, file in find_all(dataset=root).items():
-                yield _record(provider_id, file)
+        if check is not None:
+            yield from _checked(Path(check))
             return
-        try:
-            file = find_file(provider, dataset=root)
-        except ConfigError as exc:
-            yield _status("impossible", places.user_providers(), message=str(exc))
+        root = _dataset_root(dataset)
+        found = find_all(dataset=root)
+        if provider is None or kind is not None or provider not in found:
+            yield from _matching(found, provider, kind, root)
         else:
-            yield _record(provider, file)
+            yield _record(provider, found[provider])
 
     @staticmethod
     def custom_result_renderer(res: dict[str, Any], **kwargs: Any) -> None:
         """Explain a preset that was asked for by its id; a list waits for the summary."""
         if res["status"] != "ok":
             generic_result_renderer(res)
-        elif kwargs.get("provider"):
+        elif kwargs.get("check"):
+            ui.message(f"{res['path']}: a valid preset; next: {next_command(res['preset'])}")
+        elif kwargs.get("provider") == res["name"] and not kwargs.get("kind"):
             ui.message("\n".join(explanation(res["preset"], res["origin"], res["path"])))
 
     @staticmethod
     def custom_result_summary_renderer(results: list[dict[str, Any]]) -> None:
         """Show a list as a table."""
-        presets = [res["preset"] for res in results if res.get("preset")]
-        if len(presets) > 1:
+        presets = [res["preset"] for res in results if res.get("preset") and res.get("listed")]
+        if presets:
             ui.message("\n".join(table(presets)))
-            ui.message("\nMore about one: datalad s3-providers ID")
+            fewer = (
+                "; fewer: datalad s3-providers WORD, or --kind academic" if len(presets) > 30 else ""
+            )
+            ui.message(f"\nMore about one: datalad s3-providers ID{fewer}")
 
 
-def table(presets: list[dict[str, Any]]) -> list[str]:
-    """Return the lines of an aligned table, its head first."""
-    rows = [_HEAD, *map(_row, presets)]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+def _checked(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a record for each mistake in the file `path`, or one that it is a preset."""
+    try:
+        problems = check_file(path)
+    except ConfigError as exc:
+        yield _status("error", path, message=str(exc))
+        return
+    for problem in problems:
+        yield _status("error", path, message=f"{path}: {problem}")
+    if not problems:
+        yield _status("ok", path, name=path.stem, preset=plain(load_file(path)))
 
 
-def _row(preset: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        preset["id"],
-        preset["name"],
-        preset["kind"],
-        preset["region"]["default"] or "-",
-        endpoint_form(preset["endpoint"]),
-        preset["evidence"]["confidence"],
+def _matching(
+    found: Mapping[str, PresetFile], word: str | None, kind: str | None, root: Path | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the presets that have `word` and are of the `kind`; one that is broken is told always."""
+    records = [_record(provider_id, file) | {"listed": True} for provider_id, file in found.items()]
+    wanted = [
+        record for record in records
+        if record["status"] != "ok" or _fits(record["preset"], word or "", kind)
+    ]  # fmt: skip
+    if word is None or any(record["status"] == "ok" for record in wanted):
+        yield from wanted
+        return
+    yield _status("impossible", places.user_providers(), message=_nothing(word, kind, root))
+
+
+def _fits(preset: Mapping[str, Any], word: str, kind: str | None) -> bool:
+    texts = [preset["id"], preset["name"], preset["software"] or ""]
+    texts += [row["place"] or "" for row in preset["regions"]]
+    return (kind is None or preset["kind"] == kind) and any(
+        word.casefold() in text.casefold() for text in texts
     )
 
 
-def endpoint_form(rule: Mapping[str, Any]) -> str:
-    """Return in a few words where the endpoint comes from."""
-    if rule["env"]:
-        return f"${rule['env'][0]}"
-    if rule["local_server"]:
-        return "(datalad s3-serve)"
-    if rule["by_sdk"]:
-        return "(by region)"
-    return str(rule["template"] or rule["default"] or "(give --endpoint)")
-
-
-def explanation(preset: Mapping[str, Any], origin: str, path: str) -> list[str]:
-    """Return the lines that tell a person what the preset says."""
-    software = f", runs {preset['software']}" if preset["software"] else ""
-    lines = [f"{preset['name']} ({preset['kind']}{software})"]
-    for title, paragraphs in _sections(preset, origin, path):
-        if paragraphs:
-            lines += ["", title]
-        for paragraph in paragraphs:
-            lines += textwrap.wrap(
-                paragraph, WIDTH, initial_indent="  ", subsequent_indent="    ",
-                break_long_words=False, break_on_hyphens=False,
-            )  # fmt: skip
-    # not wrapped: made to be copied
-    return [*lines, "", "Next", f"  {next_command(preset)}"]
-
-
-def next_command(preset: Mapping[str, Any]) -> str:
-    """Return the command that sets up a remote with this preset; capitals are to be replaced."""
-    rule, words = preset["endpoint"], [f"datalad s3-setup {preset['id']} --bucket NAME"]
-    words += [f"{variable}=VALUE" for variable in rule["variables"]]
-    if "{region}" in (rule["template"] or "") and not preset["region"]["default"]:
-        words.append("--region REGION")
-    if endpoint_form(rule) == "(give --endpoint)":
-        words.append("--endpoint URL")
-    return " ".join(words)
-
-
-def _sections(preset: Mapping[str, Any], origin: str, path: str) -> Iterator[tuple[str, list[str]]]:
-    guide, evidence = preset["help"], preset["evidence"]
-    yield "Endpoint", _endpoint(preset["endpoint"])
-    yield "Regions", _regions(preset)
-    yield "How to get keys", [text for text in (guide["keys"], guide["console"]) if text]
-    yield "Notes", [*_given(preset["bucket"]["note"]), *guide["notes"]]
-    yield "Limits", _limits(preset)
-    yield (
-        "Capabilities",
-        [f"{words}: {_KNOWN[preset['capabilities'][name]]}" for name, words in _CAPABILITIES.items()],
-    )
-    yield "Documentation", _given(guide["docs"])
-    yield f"Sources (checked {evidence['checked']})", evidence["sources"]
-    yield "Confidence", _confidence(evidence)
-    where = {"packaged": "comes with this program", "user": "your own preset"}
-    yield "Preset file", [f"{path} ({where.get(origin, 'comes with the dataset')})"]
-
-
-def _endpoint(rule: Mapping[str, Any]) -> list[str]:
-    lines = [f"environment variable {name}" for name in rule["env"]]
-    lines += _given(rule["template"]) + _given(rule["default"])
-    lines += [f"{name}: {question}" for name, question in rule["variables"].items()]
-    return [*(lines or [endpoint_form(rule)]), *_given(rule["note"])]
-
-
-def _regions(preset: Mapping[str, Any]) -> list[str]:
-    default = preset["region"]["default"]
-    rows = preset["regions"]
-    lines = [f"default: {default}"] if default else []
-    if any(row["place"] for row in rows):
-        lines += [f"{row['id']}  {row['place'] or ''}".rstrip() for row in rows]
-    elif [row["id"] for row in rows] != [default]:
-        lines += _given(", ".join(row["id"] for row in rows))
-    return lines
-
-
-def _limits(preset: Mapping[str, Any]) -> list[str]:
-    limits = preset["upload"]
-    equal = ", all of one size" if limits["equal_parts"] else ""
-    lines = [
-        f"largest object: {human_size(limits['max_object'])}",
-        f"largest single upload: {human_size(limits['max_put'])}; above that in up to"
-        f" {limits['max_parts']} parts of {human_size(limits['min_part'])} to"
-        f" {human_size(limits['max_part'])}{equal} (done for you)",
-    ]
-    frozen = [row["name"] for row in preset["storage_classes"] if row["restore_needed"]]
-    if frozen:
-        lines.append(f"storage classes that need a restore before reading: {', '.join(frozen)}")
-    return lines
-
-
-def _confidence(evidence: Mapping[str, Any]) -> list[str]:
-    unverified = ", ".join(evidence["unverified"])
-    more = [f"from general knowledge, not from the sources: {unverified}"] if unverified else []
-    return [evidence["confidence"], *more]
-
-
-def _given(text: str | None) -> list[str]:
-    return [text] if text else []
+def _nothing(word: str, kind: str | None, root: Path | None) -> str:
+    """Return why nothing fits `word`, with what may be meant."""
+    if kind is not None:
+        return f"no service of kind {kind} has {word!r}; {LIST_THEM}"
+    try:
+        find_file(word, dataset=root)
+    except ConfigError as exc:
+        return str(exc)
+    return f"nothing has {word!r}; {LIST_THEM}"
 
 
 # -- records -----------------------------------------------------------------------------------

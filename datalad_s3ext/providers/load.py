@@ -5,35 +5,26 @@ of ours; the packaged ones come next; those in a data set (``.datalad/s3-provide
 A data set's preset arrives with a clone, so it is somebody else's text: it can never replace
 another preset, and may not state what would weaken security.
 
-Reading is strict and driven by the classes of :mod:`datalad_s3ext.providers.schema`: an unknown
-key, a missing one, or a value of the wrong type is an error that names the file and the key. A
-misspelt quirk that is silently ignored would cost somebody a day.
+Only the file that is asked for is read, strictly: see :mod:`datalad_s3ext.providers.reading`.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, NoneType
-from typing import Any, Literal, Never, cast, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from datalad_s3ext import places
 from datalad_s3ext.errors import ConfigError
-from datalad_s3ext.providers.schema import Provider, Size
-from datalad_s3ext.units import parse_size
+from datalad_s3ext.providers.reading import ID, InvalidPreset, read_file, similar
+from datalad_s3ext.providers.schema import Provider
 
 Origin = Literal["user", "packaged", "data set"]
 
 PACKAGED = Path(__file__).parent / "data"
 IN_DATASET = Path(".datalad") / "s3-providers"
 LIST_THEM = "`datalad s3-providers` lists all presets"
-
-_ID = re.compile(r"[a-z0-9-]+")
-_TYPE_NAMES = {str: "a string", bool: "true or false", int: "a whole number", dict: "a table",
-               list: "a list"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,8 +44,12 @@ class PresetFile:
             that only the user may decide.
         """
         provider = load_file(self.path)
-        if self.origin == "data set":
-            _refuse_what_a_clone_may_not_decide(provider, self.path)
+        refused = refused_in_clone(provider) if self.origin == "data set" else []
+        if refused:
+            raise ConfigError(
+                f"{self.path}: {refused[0]} may not be stated by a preset that comes with a data set",
+                remedy=f"if you trust it, copy the file to {places.user_providers()}",
+            )
         return provider
 
 
@@ -67,6 +62,25 @@ def load_provider(provider_id: str, *, dataset: Path | None = None) -> Provider:
         When there is no such preset (the message names similar ones), or its file is wrong.
     """
     return find_file(provider_id, dataset=dataset).load()
+
+
+def load_recorded(provider_id: str, *, dataset: Path | None, endpoint: str | None) -> Provider:
+    """Return the preset that a recorded remote names, together with the `endpoint` it records.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`load_provider`; and when the preset comes with the data set while no endpoint is
+        recorded: the next update of the data set could then send the keys to another host.
+    """
+    file = find_file(provider_id, dataset=dataset)
+    if file.origin == "data set" and endpoint is None:
+        raise ConfigError(
+            f"the preset {provider_id!r} comes with this data set, which may not say where keys go",
+            remedy="record the place: git annex enableremote NAME endpoint=https://HOST; or, if you "
+            f"trust {file.path}, copy it to {places.user_providers()}",
+        )
+    return file.load()
 
 
 def all_providers(*, dataset: Path | None = None) -> list[Provider]:
@@ -88,7 +102,7 @@ def find_file(provider_id: str, *, dataset: Path | None = None) -> PresetFile:
     ConfigError
         When there is none, or the id is not made of ``a-z``, ``0-9`` and ``-``.
     """
-    if not _ID.fullmatch(provider_id):
+    if not ID.fullmatch(provider_id):
         raise ConfigError(
             f"{provider_id!r} cannot be a preset: ids consist of a-z, 0-9 and -", remedy=LIST_THEM
         )
@@ -96,8 +110,8 @@ def find_file(provider_id: str, *, dataset: Path | None = None) -> PresetFile:
         path = folder / f"{provider_id}.toml"
         if path.is_file():
             return PresetFile(path, origin)
-    similar = _similar(provider_id, find_all(dataset=dataset))
-    raise ConfigError(f"there is no preset {provider_id!r}{similar}", remedy=LIST_THEM)
+    meant = similar(provider_id, find_all(dataset=dataset))
+    raise ConfigError(f"there is no preset {provider_id!r}{meant}", remedy=LIST_THEM)
 
 
 def find_all(*, dataset: Path | None = None) -> dict[str, PresetFile]:
@@ -105,7 +119,7 @@ def find_all(*, dataset: Path | None = None) -> dict[str, PresetFile]:
     found: dict[str, PresetFile] = {}
     for origin, folder in _folders(dataset):
         for path in folder.glob("*.toml"):
-            if path.is_file() and _ID.fullmatch(path.stem):
+            if path.is_file() and ID.fullmatch(path.stem):
                 found.setdefault(path.stem, PresetFile(path, origin))
     return dict(sorted(found.items()))
 
@@ -116,17 +130,14 @@ def load_file(path: Path) -> Provider:
     Raises
     ------
     ConfigError
-        Naming the file and the key that is wrong.
+        Naming the file and the key that is wrong; the first one, when there are several.
     """
     try:
-        raw = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise ConfigError(f"the preset {path} cannot be read: {exc}") from exc
-    provider = cast(Provider, _record(Provider, raw, _Place(path)))
-    if provider.id != path.stem or not _ID.fullmatch(provider.id):
-        _Place(path, "id").fail(f"must be {path.stem!r}, the name of the file; use a-z, 0-9 and -")
-    _check_template(provider, _Place(path, "endpoint.template"))
-    return provider
+        return read_file(path)
+    except InvalidPreset as exc:
+        more = f" (and {len(exc.problems) - 1} more)" if len(exc.problems) > 1 else ""
+        hint = f"`datalad s3-providers --check {path}` lists all" if more else ""
+        raise ConfigError(f"{path}: {exc.problems[0]}{more}", remedy=hint) from exc
 
 
 def _folders(dataset: Path | None) -> Iterator[tuple[Origin, Path]]:
@@ -137,122 +148,21 @@ def _folders(dataset: Path | None) -> Iterator[tuple[Origin, Path]]:
         yield "data set", dataset / IN_DATASET
 
 
-def _refuse_what_a_clone_may_not_decide(provider: Provider, path: Path) -> None:
+def refused_in_clone(provider: Provider) -> list[str]:
+    """Return the keys of `provider` that a preset which comes with a data set may not state."""
+    rule, requests = provider.endpoint, provider.requests
+    urls = [rule.default, rule.template, *(row.endpoint for row in provider.regions)]
     refused = {
         # would send requests to whatever host a variable of the user happens to hold
-        "endpoint.env": bool(provider.endpoint.env),
+        "endpoint.env": bool(rule.env),
+        # would ask for a value, which may be a secret, and make it part of a host name
+        "endpoint.variables": bool(rule.variables),
         # would hand the keys of the user's own server to a preset of somebody else
-        "endpoint.local_server": provider.endpoint.local_server,
+        "endpoint.local_server": rule.local_server,
+        # names and content of files would go over the net for all to see
+        "an endpoint with http://": any(url and not url.startswith("https://") for url in urls),
         # v2 is broken cryptography (HMAC-SHA1, body not signed): the user decides, not a clone
-        "requests.signature": provider.requests.signature == "v2",
-        "requests.signature_fallback": provider.requests.signature_fallback is not None,
+        "requests.signature": requests.signature == "v2",
+        "requests.signature_fallback": requests.signature_fallback is not None,
     }
-    for key, is_stated in refused.items():
-        if is_stated:
-            raise ConfigError(
-                f"{path}: {key} may not be stated by a preset that comes with a data set",
-                remedy=f"if you trust it, copy the file to {places.user_providers()}",
-            )
-
-
-# -- from TOML to the classes of the schema ----------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where in which file a value stands."""
-
-    path: Path
-    key: str = ""
-
-    def below(self, name: str | int) -> _Place:
-        if isinstance(name, int):
-            return _Place(self.path, f"{self.key}[{name}]")
-        shown = name if name.isprintable() else repr(name)
-        return _Place(self.path, f"{self.key}.{shown}" if self.key else shown)
-
-    def fail(self, problem: str) -> Never:
-        raise ConfigError(f"{self.path}: {self.key} {problem}")
-
-
-def _record(kind: type[Any], raw: object, place: _Place) -> object:
-    """Build an instance of the dataclass `kind` from a TOML table."""
-    table = cast(dict[str, object], _plain(dict, raw, place))
-    hints = get_type_hints(kind, include_extras=True)
-    for name in sorted(table.keys() - hints.keys()):
-        place.below(name).fail(f"is not known{_similar(name, hints)}; known: {', '.join(hints)}")
-    for item in fields(kind):
-        needed = item.default is MISSING and item.default_factory is MISSING
-        if needed and item.name not in table:
-            place.below(item.name).fail("is missing")
-    return kind(**{name: _value(hints[name], table[name], place.below(name)) for name in table})
-
-
-def _value(hint: Any, raw: object, place: _Place) -> object:
-    """Return `raw` as the type that `hint` states. TOML has no null: None is an absent key."""
-    hint = _without_none(hint)
-    if hint is Size:
-        return _size(raw, place)
-    if is_dataclass(hint):
-        return _record(cast(type[Any], hint), raw, place)
-    match get_origin(hint), get_args(hint):
-        case form, choices if form is Literal:
-            return _choice(choices, raw, place)
-        case form, (item, _) if form is tuple:
-            return _items(item, raw, place)
-        case form, (_, value) if form is Mapping:
-            return _mapping(value, raw, place)
-    return _plain(hint, raw, place)
-
-
-def _without_none(hint: Any) -> Any:
-    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
-    return kinds[0] if NoneType in get_args(hint) else hint
-
-
-def _plain(kind: type, raw: object, place: _Place) -> object:
-    if type(raw) is not kind:  # isinstance would take true for a whole number
-        place.fail(f"must be {_TYPE_NAMES[kind]}, not {_TYPE_NAMES.get(type(raw), repr(raw))}")
-    if isinstance(raw, str) and not raw.isprintable():
-        # shown on terminals and put into one-line messages: no escape sequences, no line breaks
-        place.fail("holds a line break or a control character")
-    return raw
-
-
-def _size(raw: object, place: _Place) -> int:
-    if isinstance(raw, str):
-        return parse_size(raw, setting=f"{place.path}: {place.key}")
-    return cast(int, _plain(int, raw, place))
-
-
-def _choice(choices: tuple[object, ...], raw: object, place: _Place) -> object:
-    # the types too: in Python 1 == True
-    if not any(type(raw) is type(choice) and raw == choice for choice in choices):
-        place.fail(f"is {raw!r}, must be one of {', '.join(map(repr, choices))}")
-    return raw
-
-
-def _items(hint: Any, raw: object, place: _Place) -> tuple[object, ...]:
-    items = cast(list[object], _plain(list, raw, place))
-    return tuple(_value(hint, item, place.below(at)) for at, item in enumerate(items))
-
-
-def _mapping(hint: Any, raw: object, place: _Place) -> Mapping[str, object]:
-    table = cast(dict[str, object], _plain(dict, raw, place))
-    for key in table:
-        _plain(str, key, place.below(key))
-    return MappingProxyType({key: _value(hint, table[key], place.below(key)) for key in table})
-
-
-def _check_template(provider: Provider, place: _Place) -> None:
-    names = re.findall(r"\{([^}]*)\}", provider.endpoint.template or "")
-    for name in names:
-        if name != "region" and name not in provider.endpoint.variables:
-            place.fail(f"uses {{{name}}}, which stands neither in endpoint.variables nor is region")
-
-
-def _similar(name: str, names: Mapping[str, object]) -> str:
-    from difflib import get_close_matches  # only when something is wrong: it imports slowly
-
-    close = get_close_matches(name, names)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+    return [key for key, is_stated in refused.items() if is_stated]

@@ -11,11 +11,12 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Never
 from urllib.parse import SplitResult, urlsplit
 
 from datalad_s3ext import places
 from datalad_s3ext.errors import ConfigError
-from datalad_s3ext.providers.schema import NOTHING, Addressing, Provider, Signature
+from datalad_s3ext.providers.schema import NOTHING, Addressing, Provider, Region, Signature
 
 GIVE_ENDPOINT = "give it with --endpoint URL"
 START_SERVER = "start it: datalad s3-serve --background"
@@ -77,7 +78,7 @@ def resolve(
             else normal_endpoint(endpoint)
         ),
         region=place or LAST_REGION,
-        signing_region=provider.region.signing or place or LAST_REGION,
+        signing_region=_signing_region(provider, place or LAST_REGION),
         addressing=addressing or provider.requests.addressing,
         signature=signature or provider.requests.signature,
     )
@@ -161,16 +162,34 @@ def _builtin_host(endpoint_url: str) -> dict[str, str]:
     return chosen
 
 
-def _datacenter(connection: Connection) -> str:
-    # git-annex sends its datacenter as LocationConstraint, except for its own name "US";
+def location_constraint(connection: Connection) -> str | None:
+    """Return the LocationConstraint that a new bucket needs, or None when it needs none."""
+    rule, region = connection.provider.bucket.location_constraint, connection.region
     # AWS refuses the constraint us-east-1 (InvalidLocationConstraint)
+    if rule == "none" or (rule == "region-unless-us-east-1" and region == "us-east-1"):
+        return None
+    row = _row(connection.provider, region)
+    return (row and row.location) or region
+
+
+def _datacenter(connection: Connection) -> str:
+    # git-annex sends its datacenter as LocationConstraint, except for its own name "US"
     rule = connection.provider.bucket.location_constraint
-    if rule == "region-unless-us-east-1" and connection.region == "us-east-1":
-        return "US"
-    return connection.region
+    unnamed = rule != "none" and location_constraint(connection) is None
+    return "US" if unnamed else connection.region
 
 
 # -- region ------------------------------------------------------------------------------------
+
+
+def _row(provider: Provider, region: str | None) -> Region | None:
+    return next((row for row in provider.regions if row.id == region), None)
+
+
+def _signing_region(provider: Provider, region: str) -> str:
+    row = _row(provider, region)
+    rule = (row and row.signing) or provider.region.signing or "{region}"
+    return rule.replace("{region}", region)
 
 
 def _region(provider: Provider, given: str | None, environ: Mapping[str, str]) -> str | None:
@@ -232,12 +251,15 @@ def _find_endpoint(
             return normal_endpoint(found, source=source)
     if rule.by_sdk:
         return None
+    if region is None and any(row.endpoint for row in provider.regions):
+        _ask_region(provider)
     unset = f" ({' and '.join(rule.env)} not set)" if rule.env else ""
     raise ConfigError(f"the endpoint of {provider.name} is not known{unset}", remedy=GIVE_ENDPOINT)
 
 
 def _region_endpoint(provider: Provider, region: str | None) -> str | None:
-    return next((row.endpoint for row in provider.regions if row.id == region), None)
+    row = _row(provider, region)
+    return row.endpoint if row else None
 
 
 def _variable_set(provider: Provider, environ: Mapping[str, str]) -> str | None:
@@ -261,12 +283,12 @@ def _filled_template(
     return template
 
 
-def _ask_region(provider: Provider) -> str:
+def _ask_region(provider: Provider) -> Never:
     known = ", ".join(row.id for row in provider.regions)
     raise ConfigError(f"{provider.name} needs a region", remedy=f"give --region, one of: {known}")
 
 
-def _ask_variable(provider: Provider, name: str) -> str:
+def _ask_variable(provider: Provider, name: str) -> Never:
     raise ConfigError(
         f"{provider.name} needs {name}: {provider.endpoint.variables[name]}",
         remedy=f"give it on the command line as {name}=VALUE",

@@ -46,6 +46,10 @@ class EndpointRule:
     """The SDK knows the endpoint of every region and follows redirects: none need be given."""
     variables: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """Names in `template` besides ``region``, each with the question to ask for it."""
+    aliases: tuple[str, ...] = ()
+    """Other URLs of the same service, with any names in braces: only to recognise it by one."""
+    unconfirmed: bool = False
+    """The hosts rest on a single source of little weight: a person should compare them first."""
     note: str | None = None
 
 
@@ -56,6 +60,10 @@ class Region:
     id: str
     endpoint: str | None = None
     place: str | None = None
+    signing: str | None = None
+    """What requests are signed for here, where it is not what :class:`RegionRule` says."""
+    location: str | None = None
+    """The LocationConstraint of a bucket here, where it is not the id."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class RegionRule:
 
     default: str | None = None
     signing: str | None = None
-    """A fixed string for the signature; absent: the region itself."""
+    """What requests are signed for; ``{region}`` in it is filled in. Absent: the region itself."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,8 @@ class Requests:
     signature_fallback: Signature | None = None
     """Another signature that servers of this kind are known to want."""
     unsigned_payload: bool | None = None
-    """Takes bodies whose digest is not part of the signature, also over plain http. Without TLS and
-    without this, each body is read once more to sign it."""
+    """Takes bodies whose digest is not part of the signature. True: also over plain http. False: not
+    over TLS either. Not known: over TLS. Where it does not, each body is read once more to sign it."""
     checksum_mode: ChecksumMode = "when_required"
     """The SDK's own checksum trailers; most services refuse them."""
 
@@ -115,8 +123,6 @@ class Bucket:
 
     create: bool | None = None
     location_constraint: LocationRule = "none"
-    exists_is_unclear: bool = False
-    """Creating a bucket of one's own may answer "already exists": look before believing it."""
     note: str | None = None
 
 
@@ -131,6 +137,8 @@ class Capabilities:
     anonymous_read: bool | None = None
     requester_pays: bool | None = None
     session_tokens: bool | None = None
+    copy: bool | None = None
+    """Copies a whole object on the server."""
     upload_part_copy: bool | None = None
 
 

@@ -112,13 +112,14 @@ def test_presets_of_the_dataset_around_the_current_directory_are_listed(
 
 
 def test_table_is_aligned() -> None:
-    lines = table([plain(load_provider(name)) for name in ("aws", "ceph", "onyxia")])
+    lines = table([plain(load_provider(name)) for name in ("aws", "cern", "ceph", "onyxia")])
 
     assert lines == [
-        "ID      NAME                                   KIND         REGION     ENDPOINT           CONFIDENCE",
-        "aws     Amazon S3                              cloud        us-east-1  (by region)        high",
-        "ceph    Ceph Object Gateway (RGW)              self-hosted  -          (give --endpoint)  high",
-        "onyxia  Onyxia datalab (SSP Cloud, Nubonyxia)  academic     -          $AWS_S3_ENDPOINT   medium",
+        "ID      NAME                                   KIND         ENDPOINT           CONFIDENCE",
+        "aws     Amazon S3                              cloud        (by region)        high",
+        "cern    CERN S3                                academic     s3.cern.ch         unconfirmed",
+        "ceph    Ceph Object Gateway (RGW)              self-hosted  (give --endpoint)  high",
+        "onyxia  Onyxia datalab (SSP Cloud, Nubonyxia)  academic     $AWS_S3_ENDPOINT   medium",
     ]
 
 
@@ -155,6 +156,7 @@ def test_preset_that_came_with_a_clone_is_marked() -> None:
         ("cloudflare-r2", "datalad s3-setup cloudflare-r2 --bucket NAME account_id=VALUE"),
         ("backblaze-b2", "datalad s3-setup backblaze-b2 --bucket NAME --region REGION"),
         ("other", "datalad s3-setup other --bucket NAME --endpoint URL"),
+        ("switch", "datalad s3-setup switch --bucket NAME --region REGION"),
     ],
 )
 def test_next_command_asks_for_what_the_preset_cannot_know(name: str, expected: str) -> None:
@@ -166,9 +168,12 @@ def test_command_line_shows_a_table(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["ID", "NAME", "KIND", "REGION", "ENDPOINT", "CONFIDENCE"]
-    assert lines[1].startswith("aws ")
-    assert lines[-1] == "More about one: datalad s3-providers ID"
+    assert lines[0].split() == ["ID", "NAME", "KIND", "ENDPOINT", "CONFIDENCE"]
+    assert lines[1].startswith("abci ")
+    assert max(map(len, lines)) <= 140
+    assert lines[-1] == (
+        "More about one: datalad s3-providers ID; fewer: datalad s3-providers WORD, or --kind academic"
+    )
 
 
 def test_command_line_explains_one(tmp_path: Path) -> None:
@@ -191,3 +196,57 @@ def test_command_line_fails_for_an_unknown_id(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "did you mean minio?" in done.stdout + done.stderr
+
+
+def test_word_lists_the_services_that_have_it() -> None:
+    def names(*args: str, **kwargs: str) -> list[str]:
+        return [record["name"] for record in records(*args, **kwargs)]
+
+    assert names("zurich") == ["aws", "switch"]
+    assert names("MinIO") == ["dkrz", "minio", "onyxia", "onyxia-sspcloud"]  # by software, too
+    assert names("exascaler") == ["mdx"]
+    assert names("zurich", kind="academic") == ["switch"]
+    assert "ceph" in names("ceph", kind="self-hosted")
+
+
+def test_kind_lists_only_its_own() -> None:
+    found = records(kind="academic")
+
+    assert {"mdx", "csc-allas", "osn"} <= {record["name"] for record in found}
+    assert {record["preset"]["kind"] for record in found} == {"academic"}
+
+
+def test_word_of_another_kind_is_impossible() -> None:
+    (record,) = records("exascaler", kind="cloud")
+
+    assert record["status"] == "impossible"
+    assert "no service of kind cloud has 'exascaler'" in record["message"][1]
+
+
+def test_check_reports_each_mistake_on_a_line_and_fails(tmp_path: Path) -> None:
+    path = write(tmp_path, "lab", 'colour = 1\n[listing]\nversion = 3\n[endpoint]\ndefault = "x"\n')
+
+    done = command("s3-providers", "--check", str(path), cwd=tmp_path)
+
+    assert done.returncode == 1
+    told = [line for line in (done.stdout + done.stderr).splitlines() if str(path) in line]
+    assert len(told) == 2
+    assert f"{path}: colour is not known" in told[0]
+    assert f"{path}: listing.version is 3, must be one of 1, 2" in told[1]
+
+
+def test_check_says_that_a_preset_is_right(tmp_path: Path) -> None:
+    path = write(tmp_path, "lab", '[endpoint]\ndefault = "https://s3.lab.example.org"\n')
+
+    (record,) = records(check=str(path))
+    assert (record["status"], record["name"]) == ("ok", "lab")
+    done = command("s3-providers", "--check", str(path), cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout == f"{path}: a valid preset; next: datalad s3-setup lab --bucket NAME\n"
+
+
+def test_check_of_no_file_is_an_error(tmp_path: Path) -> None:
+    (record,) = records(check=str(tmp_path / "none.toml"))
+
+    assert record["status"] == "error"
+    assert "none.toml cannot be read" in record["message"][1]

@@ -63,6 +63,8 @@ class PartReceipt:
     """Counted from 1."""
     size_bytes: int
     etag: str
+    crc32: bytes | None = None
+    """What was sent along, to be named again when the upload is completed."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class PutOptions:
     sse_kms_key_id: str | None = None
     acl: str | None = None
     content_type: str = "application/octet-stream"
+    part_crc32: bool = False
+    """Parts of an upload will be sent with their CRC32."""
 
 
 DEFAULT_PUT = PutOptions()
@@ -186,6 +190,26 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
+    def copy(
+        self, source: ObjectInfo, target: str, *, options: PutOptions = DEFAULT_PUT
+    ) -> Stored:  # fmt: skip
+        """Have the server copy an object, by one request, to the name `target`, replacing any other.
+
+        Metadata and storage class are those of the source; the rest is as `options` say. What the
+        copy holds is not checked here, beyond its being one.
+
+        Raises
+        ------
+        ObjectNotFound
+            The source is gone.
+        ObjectChanged
+            Its ETag is no longer that of `source`.
+        Unsupported
+            The server cannot copy. One that took the request for something else may have left an
+            object without bytes at `target`.
+        """
+
+    @abstractmethod
     def delete(self, name: str) -> None:
         """Remove an object. That it was not there is success."""
 
@@ -208,9 +232,22 @@ class ObjectStore(ABC):
     @abstractmethod
     def upload_part(
         self, name: str, upload_id: str, number: int, body: Body, size_bytes: int, *,
-        md5: bytes | None = None,
+        md5: bytes | None = None, crc32: bytes | None = None,
     ) -> PartReceipt:  # fmt: skip
-        """Send one part; the same number again replaces it."""
+        """Send one part; the same number again replaces it.
+
+        `md5` (16 bytes) or `crc32` (4 bytes, big-endian) is sent along, and the server refuses other
+        bytes. A CRC32 needs `PutOptions.part_crc32`, given to `create_upload`.
+        """
+
+    @abstractmethod
+    def copy_part(
+        self, source: ObjectInfo, start: int, length: int, target: str, upload_id: str, number: int
+    ) -> PartReceipt:
+        """Have the server take `length` bytes of an object from `start` on as one part of `target`.
+
+        Raises as `copy` does; what cannot be copied has left no object.
+        """
 
     @abstractmethod
     def list_parts(self, name: str, upload_id: str) -> Sequence[PartReceipt]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from datalad_s3ext.store.lean_http import Connection, Connections, may_be_kept
+from datalad_s3ext.store.lean_http import Connection, Connections, NotPlain, may_be_kept
 
 ERROR_LIMIT_BYTES = 64 * 1024
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Raw:
 
     status: int
     headers: dict[str, str]
-    length: int
+    length: int | None
+    """Of the body, in bytes; ``None`` when it comes in chunks."""
     connection: Connection
 
 
@@ -25,9 +28,10 @@ class LeanBody:
     def __init__(self, raw: Raw, connections: Connections) -> None:
         self._connection: Connection | None = raw.connection
         self._connections = connections
-        self._left = raw.length
+        self._is_chunked = raw.length is None
+        self._left = raw.length or 0
         self._keep = may_be_kept(raw.headers)
-        if not self._left:
+        if raw.length == 0:
             self._release()
 
     def read(self, size: int) -> bytes:
@@ -54,6 +58,9 @@ class LeanBody:
         """Return all that is left, if that is not more than `limit` bytes; close."""
         pieces = []
         try:
+            if self._is_chunked and self._connection is not None:
+                pieces.append(_unchunked(self._connection, limit))
+                self._release()
             while 0 < self._left <= limit:
                 pieces.append(self.read(self._left))
                 if not pieces[-1]:
@@ -75,3 +82,46 @@ class LeanBody:
             else:
                 self._connection.close()
             self._connection = None
+
+
+def _unchunked(connection: Connection, limit: int) -> bytes:
+    """Return a whole body that comes in chunks.
+
+    Raises
+    ------
+    NotPlain
+        When it is not in the form of RFC 9112, section 7.1, or longer than `limit` bytes.
+    """
+    connection.pace.end()  # while it puts an object together the server sends a blank now and then
+    data = b""
+    while (found := _chunks(data)) is None:
+        more = connection.read(limit)
+        if not more:
+            raise ConnectionResetError("the answer ended early")
+        data += more
+        if len(data) > limit:
+            raise NotPlain("the answer is too long")
+    return found
+
+
+def _chunks(data: bytes) -> bytes | None:
+    """Return the body within `data`, or ``None`` when more must come."""
+    body, rest = b"", data
+    while True:
+        line, end, rest = rest.partition(b"\r\n")
+        if not end:
+            return None
+        digits = line.partition(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(digits):
+            raise NotPlain(f"a chunk begins with {line[:20]!r}")
+        size = int(digits, 16)
+        if size == 0:
+            break
+        if len(rest) < size + 2:
+            return None
+        body, rest = body + rest[:size], rest[size + 2 :]
+    if rest == b"\r\n":
+        return body
+    if rest.endswith(b"\r\n\r\n"):  # trailers
+        return body
+    return None

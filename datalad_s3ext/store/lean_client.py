@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ssl import SSLContext
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import quote, urlsplit
-from xml.etree import ElementTree
 
 from botocore.exceptions import (
     ClientError,
@@ -26,6 +25,7 @@ from botocore.exceptions import (
 
 from datalad_s3ext import __version__
 from datalad_s3ext.store.lean_body import LeanBody, Raw
+from datalad_s3ext.store.lean_documents import fields_of, parts_document
 from datalad_s3ext.store.lean_http import (
     BLOCK_BYTES,
     Connection,
@@ -76,8 +76,14 @@ class Base:
     host_header: str
     path: str
     """Ends where the object's name begins."""
-    unsigned_payload: bool
-    """The service takes bodies whose digest is not signed."""
+    unsigned_payload: bool | None
+    """The service takes bodies whose digest is not signed; ``None``: not known."""
+
+    @property
+    def may_be_unsigned(self) -> bool:
+        """Tell whether the digest of a body may be left out of the signature."""
+        known = self.unsigned_payload
+        return self.origin.tls is not None if known is None else known
 
 
 class LeanClient:
@@ -118,11 +124,23 @@ class LeanClient:
 
     def upload_part(self, **asked: Any) -> Mapping[str, Any]:
         """Do UploadPart."""
-        return self._short("PUT", "upload_part", asked, _PART)
+        query = f"partNumber={asked['PartNumber']}&{_upload_id(asked)}"
+        return self._short("PUT", "upload_part", asked, _PART, query)
 
     def delete_object(self, **asked: Any) -> Mapping[str, Any]:
         """Do DeleteObject."""
         return self._short("DELETE", "delete_object", asked, frozenset())
+
+    def create_multipart_upload(self, **asked: Any) -> Mapping[str, Any]:
+        """Do CreateMultipartUpload."""
+        return self._short("POST", "create_multipart_upload", asked, _CREATE, "uploads=")
+
+    def complete_multipart_upload(self, **asked: Any) -> Mapping[str, Any]:
+        """Do CompleteMultipartUpload; an error that comes with status 200 is one of status 500."""
+        document = parts_document(asked["MultipartUpload"])
+        return self._short(
+            "POST", "complete_multipart_upload", asked, _COMPLETE, _upload_id(asked), document
+        )
 
     def close(self) -> None:
         """Free connections."""
@@ -133,15 +151,16 @@ class LeanClient:
     # -- private ------------------------------------------------------------------------------
 
     def _short(
-        self, method: str, operation: str, asked: dict[str, Any], known: frozenset[str]
-    ) -> Mapping[str, Any]:
+        self, method: str, operation: str, asked: dict[str, Any], known: frozenset[str],
+        query: str = "", document: bytes = b"",
+    ) -> Mapping[str, Any]:  # fmt: skip
         """Go the short way when all of `asked` is known, and botocore's when that leads nowhere."""
         rest = asked.keys() - known - {"Bucket", "Key"}
         if rest or self._odd >= ODD_LIMIT or asked["Bucket"] != self._base.bucket or not asked["Key"]:
             return self._long(operation, asked)
-        body = asked.get("Body", b"")
+        body = asked.get("Body", document)
         try:
-            raw = self._exchange(method, asked, body)
+            raw = self._exchange(method, query, asked, body)
             answer = self._answer(method, operation, raw)
         except NotPlain as error:
             self._odd += not isinstance(error, NoConnection)
@@ -168,18 +187,20 @@ class LeanClient:
                 self._made = self._make_client()
             return self._made
 
-    def _exchange(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> Raw:
+    def _exchange(
+        self, method: str, query: str, asked: Mapping[str, Any], body: bytes | FileLike
+    ) -> Raw:
         """Send one request; on a kept connection that the server has closed meanwhile, once more.
 
-        All of these requests may be repeated: the second leads to the same state as the first.
+        All of these requests but POST may be repeated: the second leads to the same state as the first.
         """
-        head = self._head(method, asked, body)
+        head = self._head(method, query, asked, body)
         connection = self._connections.take()
         was_kept = connection.answered
         try:
             return self._send(connection, method, head, body)
         except ConnectionError:
-            if not was_kept:
+            if not was_kept or method == "POST":
                 raise
         return self._send(self._connections.take(fresh=True), method, head, body)
 
@@ -194,29 +215,28 @@ class LeanClient:
             connection.close()
             raise
 
-    def _head(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> bytes:
+    def _head(self, method: str, query: str, asked: Mapping[str, Any], body: bytes | FileLike) -> bytes:
         path = self._base.path + quote(asked["Key"], safe="/~")
-        query = ""
-        if "UploadId" in asked:
-            query = f"partNumber={asked['PartNumber']}&uploadId={quote(asked['UploadId'], safe='~')}"
         headers = {"host": self._base.host_header}
         headers.update((header, str(asked[name])) for name, header in _HEADERS.items() if name in asked)
         if self._signer is not None:
-            digest = self._payload(method, asked, body)
+            digest = self._payload(asked, body)
             headers = self._signer.sign(method, path, query, headers, digest)
         if method == "PUT":
             headers["content-length"] = str(asked["ContentLength"])
         else:
             headers["accept-encoding"] = "identity"
+        if method == "POST":
+            headers["content-length"] = str(len(cast("bytes", body)))
         headers["user-agent"] = USER_AGENT
         return request_head(method, f"{path}?{query}" if query else path, headers)
 
-    def _payload(self, method: str, asked: Mapping[str, Any], body: bytes | FileLike) -> str:
+    def _payload(self, asked: Mapping[str, Any], body: bytes | FileLike) -> str:
         """Return the digest to sign. Like botocore, none over TLS with a checksum of the body's own."""
-        if method != "PUT":
+        if body == b"":
             return NO_BODY_SHA256
         has_checksum = "ContentMD5" in asked or "ChecksumCRC32" in asked
-        if has_checksum and (self._base.unsigned_payload or self._base.origin.tls is not None):
+        if has_checksum and self._base.may_be_unsigned:
             return UNSIGNED_PAYLOAD
         return _sha256(body)
 
@@ -239,8 +259,10 @@ class LeanClient:
         answer = _in_botocore_form(raw)
         if operation == "get_object":
             answer["Body"] = body
-        else:
-            body.drain()
+            return answer
+        text = body.drain()
+        if method == "POST":
+            answer.update(_said(operation, text, answer))
         return answer
 
 
@@ -249,6 +271,7 @@ _HEADERS = {
     "IfMatch": "if-match",
     "ContentMD5": "content-md5",
     "ChecksumCRC32": "x-amz-checksum-crc32",
+    "ChecksumAlgorithm": "x-amz-checksum-algorithm",
     "ContentType": "content-type",
     "StorageClass": "x-amz-storage-class",
 }
@@ -258,13 +281,23 @@ _PUT = frozenset(
 _PART = frozenset({"Body", "ContentLength", "ContentMD5", "ChecksumCRC32", "UploadId", "PartNumber"})
 
 
-def base_from_url(url: str, bucket: str, tls: SSLContext | None, *, unsigned_payload: bool) -> Base:
+_CREATE = frozenset({"ContentType", "StorageClass", "ChecksumAlgorithm"})
+_COMPLETE = frozenset({"UploadId", "MultipartUpload"})
+
+
+def base_from_url(
+    url: str, bucket: str, tls: SSLContext | None, *, unsigned_payload: bool | None
+) -> Base:
     """Return where the objects of `bucket` lie, from the URL that their names are added to."""
     parts = urlsplit(url)
     usual_port = 443 if parts.scheme == "https" else 80
     origin = Origin(parts.hostname or "", parts.port or usual_port, tls)
     host = parts.netloc.removesuffix(f":{usual_port}")  # as every client writes it
     return Base(bucket, origin, host, parts.path, unsigned_payload)
+
+
+def _upload_id(asked: Mapping[str, Any]) -> str:
+    return f"uploadId={quote(asked['UploadId'], safe='~')}"
 
 
 def _send_all(connection: Connection, head: bytes, body: bytes | FileLike) -> None:
@@ -319,17 +352,27 @@ def _client_error(method: str, operation: str, raw: Raw, body: LeanBody) -> Clie
     said = {"Code": str(raw.status), "Message": ""}
     text = b"" if method == "HEAD" else body.drain()
     if text:
-        try:
-            found = ElementTree.fromstring(text)  # noqa: S314
-        except ElementTree.ParseError as error:
-            raise NotPlain("the refusal is no XML") from error
-        said.update((_bare(item.tag), item.text or "") for item in found)
+        said.update(fields_of(text)[1])
     if said["Code"] in _ANOTHER_REGION:
         raise NotPlain("the bucket lies elsewhere")
-    answer: Any = {"Error": said, **_in_botocore_form(raw)}
-    name = "".join(word.title() for word in operation.split("_"))
-    return ClientError(answer, name)
+    return _refusal(operation, said, _in_botocore_form(raw))
 
 
-def _bare(tag: str) -> str:
-    return tag.rpartition("}")[2]
+def _refusal(operation: str, said: Mapping[str, str], answer: Mapping[str, Any]) -> ClientError:
+    response: Any = {"Error": said, **answer}
+    return ClientError(response, "".join(word.title() for word in operation.split("_")))
+
+
+def _said(operation: str, text: bytes, answer: dict[str, Any]) -> Mapping[str, str]:
+    """Return what the document in an answer says.
+
+    Raises
+    ------
+    ClientError
+        When it is an error after all, as CompleteMultipartUpload may send after a long time.
+    """
+    kind, fields = fields_of(text)
+    if kind == "Error":
+        answer["ResponseMetadata"]["HTTPStatusCode"] = 500
+        raise _refusal(operation, {"Code": "500", "Message": "", **fields}, answer)
+    return fields

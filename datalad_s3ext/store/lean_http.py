@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from datalad_s3ext.store.pace import Pace
+
 HEAD_LIMIT_BYTES = 64 * 1024
 RECEIVE_BYTES = 64 * 1024
 BLOCK_BYTES = 1024 * 1024
@@ -53,7 +55,9 @@ class Origin:
 class Connection:
     """One connection, used by one thread at a time."""
 
-    def __init__(self, origin: Origin, connect_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(
+        self, origin: Origin, connect_timeout_s: float, read_timeout_s: float, line: set[Pace]
+    ) -> None:
         raw = socket.create_connection((origin.host, origin.port), connect_timeout_s)
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -69,6 +73,7 @@ class Connection:
         self.is_broken = False
         """Sending failed: an answer may be read, but nothing else is to be done with it."""
         self.idle_since = 0.0
+        self.pace = Pace(read_timeout_s, line)
         self._head_limit_s = 2 * read_timeout_s
         self._buffer = b""
 
@@ -76,7 +81,10 @@ class Connection:
         """Send all of `data`."""
         view = memoryview(data)
         while view:
-            view = view[self._socket.send(view[:SEND_BYTES]) :]
+            began = time.monotonic()
+            count = self._socket.send(view[:SEND_BYTES])
+            self.pace.note(count, time.monotonic() - began)
+            view = view[count:]
 
     def has_answer(self) -> bool:
         """Tell whether something has come, or comes at once, although sending failed."""
@@ -110,7 +118,7 @@ class Connection:
             The head is not plain.
         """
         deadline = time.monotonic() + self._head_limit_s
-        for _ in range(INTERIM_LIMIT):
+        for _ in range(INTERIM_LIMIT + 1):
             status, headers = parse_head(self._head_bytes(deadline))
             self.answered = True
             if status >= 200:
@@ -136,7 +144,10 @@ class Connection:
         if self._buffer:
             data, self._buffer = self._buffer[:size_bytes], self._buffer[size_bytes:]
             return data
-        return self._socket.recv(size_bytes)
+        began = time.monotonic()
+        data = self._socket.recv(size_bytes)
+        self.pace.note(len(data), time.monotonic() - began)
+        return data
 
     def readinto(self, view: memoryview) -> int:
         """Fill the beginning of `view` with what has come; return how many bytes, 0 at the end."""
@@ -144,10 +155,14 @@ class Connection:
             data = self.read(len(view))
             view[: len(data)] = data
             return len(data)
-        return self._socket.recv_into(view)
+        began = time.monotonic()
+        count = self._socket.recv_into(view)
+        self.pace.note(count, time.monotonic() - began)
+        return count
 
     def close(self) -> None:
         """End the connection."""
+        self.pace.end()
         self._socket.close()
 
 
@@ -158,6 +173,7 @@ class Connections:
         self._origin = origin
         self._timeouts = (connect_timeout_s, read_timeout_s)
         self._idle: list[Connection] = []
+        self._line: set[Pace] = set()
         self._lock = threading.Lock()
 
     def take(self, *, fresh: bool = False) -> Connection:
@@ -170,12 +186,17 @@ class Connections:
         NoConnection
             None can be made for another reason, which botocore can explain.
         """
+        connection = self._kept_or_fresh(fresh=fresh)
+        connection.pace.begin()
+        return connection
+
+    def _kept_or_fresh(self, *, fresh: bool) -> Connection:
         while not fresh and (kept := self._kept()) is not None:
             if time.monotonic() - kept.idle_since < IDLE_S and kept.is_silent():
                 return kept
             kept.close()
         try:
-            return Connection(self._origin, *self._timeouts)
+            return Connection(self._origin, *self._timeouts, self._line)
         except TimeoutError as error:
             raise ConnectTimeout from error
         except (OSError, UnicodeError) as error:
@@ -190,6 +211,7 @@ class Connections:
         if not connection.is_silent():
             connection.close()
             return
+        connection.pace.end()
         connection.idle_since = time.monotonic()
         with self._lock:
             if len(self._idle) < IDLE_LIMIT:
@@ -231,19 +253,27 @@ def parse_head(data: bytes) -> tuple[int, dict[str, str]]:
     if not (length.isascii() and length.isdigit()) or len(length) > _LENGTH_DIGITS:
         # botocore would stumble over it
         raise ConnectionResetError(f"the answer has the length {length[:60]!r}")
-    if "transfer-encoding" in headers or headers.get("content-encoding", "identity") != "identity":
+    if headers.get("content-encoding", "identity") != "identity":
         raise NotPlain("the body is encoded")
     return int(code), headers
 
 
-def content_length(method: str, status: int, headers: dict[str, str]) -> int:
-    """Return how many bytes of body follow the head.
+def content_length(method: str, status: int, headers: dict[str, str]) -> int | None:
+    """Return how many bytes of body follow the head; ``None`` for a chunked answer to a POST.
+
+    AWS answers a completed upload in chunks, to keep the connection alive meanwhile. Asking botocore
+    instead, as for other chunked answers, would complete the upload twice.
 
     Raises
     ------
     NotPlain
         When the head does not tell.
     """
+    if "transfer-encoding" in headers:
+        is_plain = "content-length" not in headers and headers["transfer-encoding"] == "chunked"
+        if method == "POST" and is_plain:
+            return None
+        raise NotPlain("the body is encoded")
     if method == "HEAD" or status in (204, 304):
         return 0
     text = headers.get("content-length", "")

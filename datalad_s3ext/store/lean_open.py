@@ -136,8 +136,8 @@ def _make(
 
 
 def _base(connection: Connection, bucket: str, url: str, ca_bundle: str | None) -> Base:
-    tls = _tls(ca_bundle) if url.startswith("https:") else None
-    unsigned = connection.provider.requests.unsigned_payload is True
+    tls = tls_context(ca_bundle) if url.startswith("https:") else None
+    unsigned = connection.provider.requests.unsigned_payload
     return base_from_url(url, bucket, tls, unsigned_payload=unsigned)
 
 
@@ -161,7 +161,7 @@ def _of(session: botocore.session.Session, identity: Identity) -> Callable[[], S
     return current
 
 
-def _tls(ca_bundle: str | None) -> ssl.SSLContext:
+def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     """Return a context that trusts the same authorities as botocore does."""
     return ssl.create_default_context(cafile=ca_bundle or _authorities())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from types import MappingProxyType
@@ -115,6 +116,16 @@ class MemoryStore(ObjectStore):
             self._store(name, data, etag, options)
         return Stored(etag)
 
+    def copy(
+        self, source: ObjectInfo, target: str, *, options: PutOptions = DEFAULT_PUT
+    ) -> Stored:  # fmt: skip
+        """Copy an object to the name `target`, replacing any other."""
+        with self._lock:
+            data = self._unchanged(source).data
+            etag = _md5_of(data).hex()
+            self._store(target, data, etag, _kept(source, options))
+        return Stored(etag)
+
     def delete(self, name: str) -> None:
         """Remove an object. That it was not there is success."""
         with self._lock:
@@ -143,13 +154,25 @@ class MemoryStore(ObjectStore):
 
     def upload_part(
         self, name: str, upload_id: str, number: int, body: Body, size_bytes: int, *,
-        md5: bytes | None = None,
+        md5: bytes | None = None, crc32: bytes | None = None,
     ) -> PartReceipt:  # fmt: skip
         """Send one part; the same number again replaces it."""
         data, etag = _received(name, body, size_bytes, md5)
-        receipt = PartReceipt(number, size_bytes, etag)
+        if crc32 is not None and int.from_bytes(crc32) != zlib.crc32(data):
+            raise IntegrityError(f"{name} arrived damaged")
+        receipt = PartReceipt(number, size_bytes, etag, crc32)
         with self._lock:
             self._upload(name, upload_id).parts[number] = (receipt, data)
+        return receipt
+
+    def copy_part(
+        self, source: ObjectInfo, start: int, length: int, target: str, upload_id: str, number: int
+    ) -> PartReceipt:
+        """Take a range of an object as one part of `target`."""
+        with self._lock:
+            data = self._unchanged(source).data[start : start + length]
+            receipt = PartReceipt(number, length, _md5_of(data).hex())
+            self._upload(target, upload_id).parts[number] = (receipt, data)
         return receipt
 
     def list_parts(self, name: str, upload_id: str) -> Sequence[PartReceipt]:
@@ -210,6 +233,12 @@ class MemoryStore(ObjectStore):
             raise ObjectNotFound(f"there is no object {name!r} in bucket {self.bucket!r}")
         return found
 
+    def _unchanged(self, source: ObjectInfo) -> _Object:
+        found = self._object(source.name)
+        if found.info.etag != source.etag:
+            raise ObjectChanged(f"{source.name!r} was replaced in the meantime")
+        return found
+
     def _upload(self, name: str, upload_id: str) -> _Upload:
         self._require_bucket()
         upload = self._uploads.get(upload_id)
@@ -227,6 +256,10 @@ class MemoryStore(ObjectStore):
             metadata=MappingProxyType(dict(options.metadata)),
         )
         self._objects[name] = _Object(info, data)
+
+
+def _kept(source: ObjectInfo, options: PutOptions) -> PutOptions:
+    return replace(options, metadata=source.metadata, storage_class=source.storage_class)
 
 
 def _received(name: str, body: Body, size_bytes: int, md5: bytes | None) -> tuple[bytes, str]:

@@ -1,19 +1,18 @@
 """Trying again, in this one place.
 
 :class:`Retrying` is a store around a store. Above it nobody loops over a request; below it nobody
-tries twice. What is worth it says the error itself (`retryable`).
+tries twice. What is worth it says the error itself (`retryable`), how long it goes on
+:mod:`.patience`, and how many requests at once a server takes :mod:`.gate`.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from datalad_s3ext.errors import TransientError, Unreachable
+from datalad_s3ext.errors import TransientError
 from datalad_s3ext.store.base import (
     DEFAULT_PUT,
     Body,
@@ -24,40 +23,16 @@ from datalad_s3ext.store.base import (
     RangeReader,
     Stored,
 )
+from datalad_s3ext.store.gate import Gate
+from datalad_s3ext.store.patience import Patience, RetryPolicy
+from datalad_s3ext.store.resuming import Opened, ResumingReader
 
 if TYPE_CHECKING:
     from datalad_s3ext.credentials.model import Identity
     from datalad_s3ext.providers.resolve import Connection
+    from datalad_s3ext.store.throttled import Throttle
 
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How patient to be."""
-
-    attempts: int = 5
-    """In all, the first one included."""
-    unreachable_attempts: int = 3
-    """Fewer when there is no connection at all: a wrong host name does not heal."""
-    total_s: float = 120.0
-    """No new attempt begins later than this after the first one."""
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 20.0
-
-    def limit(self, error: TransientError) -> int:
-        """Return how many attempts an error of this kind is worth."""
-        return self.unreachable_attempts if isinstance(error, Unreachable) else self.attempts
-
-    def wait_s(self, error: TransientError, failed: int, draw: float) -> float:
-        """Return how long to wait after `failed` attempts; `draw` is a random number in [0, 1).
-
-        Exponential with full jitter, so that many clients do not come back at once; never shorter
-        than the server asked for.
-        """
-        bound = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (failed - 1))
-        return max(bound * draw, error.retry_after_s or 0.0)
 
 
 def open_patient_store(
@@ -66,9 +41,18 @@ def open_patient_store(
     bucket: str,
     *,
     connections: int = 16,
+    policy: RetryPolicy | None = None,
+    throttle: Throttle | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ObjectStore:
     """Return `bucket` as a store that tries again; this is what every command and remote uses.
+
+    Parameters
+    ----------
+    throttle
+        The bandwidth that this store shares with others of the process; by default there is no limit.
+    sleep
+        How to wait between two tries; may raise to give up.
 
     Raises
     ------
@@ -77,8 +61,11 @@ def open_patient_store(
     """
     from datalad_s3ext.store.s3 import open_store
 
-    store = open_store(connection, identity, bucket, max_connections=connections)
-    return Retrying(store, sleep=sleep)
+    policy = policy or RetryPolicy()
+    store = open_store(
+        connection, identity, bucket, max_connections=connections, read_timeout_s=policy.stall_s
+    )
+    return Retrying(throttle.around(store) if throttle else store, policy, sleep=sleep)
 
 
 class Retrying(ObjectStore):
@@ -106,10 +93,8 @@ class Retrying(ObjectStore):
     ) -> None:
         self.inner = inner
         self.bucket = inner.bucket
-        self.policy = policy or RetryPolicy()
-        self._sleep = sleep
-        self._clock = clock
-        self._draw = draw
+        self._patience = Patience(policy or RetryPolicy(), sleep, clock, draw)
+        self._gate = Gate(sleep=sleep, clock=clock)
 
     # -- objects ------------------------------------------------------------------------------
 
@@ -127,11 +112,17 @@ class Retrying(ObjectStore):
     ) -> RangeReader:
         """Open a range; what is read from it comes over as many connections as it takes."""
 
-        def opened(start: int, length: int | None, if_match: str | None) -> RangeReader:
-            return self.inner.get(name, start=start, length=length, if_match=if_match)
+        def opened(start: int, length: int | None, if_match: str | None) -> Opened:
+            turn = self._gate.enter()
+            try:
+                reader = self.inner.get(name, start=start, length=length, if_match=if_match)
+            except BaseException as error:
+                turn.leave(error)
+                raise
+            return Opened(reader, turn)
 
-        first = self._try(lambda: opened(start, length, if_match))
-        return _ResumingReader(first, opened, lambda: _Attempts(self))
+        first = self._persist(lambda: opened(start, length, if_match))
+        return ResumingReader(first, opened, self._patience.attempts())
 
     def put(
         self, name: str, body: Body, size_bytes: int, *, md5: bytes | None = None,
@@ -142,17 +133,23 @@ class Retrying(ObjectStore):
             body, lambda: self.inner.put(name, body, size_bytes, md5=md5, options=options)
         )
 
+    def copy(
+        self, source: ObjectInfo, target: str, *, options: PutOptions = DEFAULT_PUT
+    ) -> Stored:  # fmt: skip
+        """Have the server copy an object."""
+        return self._try(lambda: self.inner.copy(source, target, options=options))
+
     def delete(self, name: str) -> None:
         """Remove an object. That it was not there, perhaps since the last attempt, is success."""
         self._try(lambda: self.inner.delete(name))
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects below `prefix`, each once."""
-        attempts = _Attempts(self)
+        attempts = self._patience.attempts()
         while True:
             try:
                 for info in self.inner.list(prefix, start_after=start_after):
-                    attempts = _Attempts(self)
+                    attempts = self._patience.attempts()
                     start_after = info.name
                     yield info
             except TransientError as error:
@@ -168,13 +165,21 @@ class Retrying(ObjectStore):
 
     def upload_part(
         self, name: str, upload_id: str, number: int, body: Body, size_bytes: int, *,
-        md5: bytes | None = None,
+        md5: bytes | None = None, crc32: bytes | None = None,
     ) -> PartReceipt:  # fmt: skip
         """Send one part."""
         return self._send(
             body,
-            lambda: self.inner.upload_part(name, upload_id, number, body, size_bytes, md5=md5),
+            lambda: self.inner.upload_part(
+                name, upload_id, number, body, size_bytes, md5=md5, crc32=crc32
+            ),
         )
+
+    def copy_part(
+        self, source: ObjectInfo, start: int, length: int, target: str, upload_id: str, number: int
+    ) -> PartReceipt:
+        """Have the server copy one part."""
+        return self._try(lambda: self.inner.copy_part(source, start, length, target, upload_id, number))
 
     def list_parts(self, name: str, upload_id: str) -> Sequence[PartReceipt]:
         """Return the parts the server has."""
@@ -191,7 +196,7 @@ class Retrying(ObjectStore):
     def list_uploads(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield the unfinished uploads, each once; a fault begins the list anew, unseen."""
         seen: set[tuple[str, str]] = set()
-        attempts = _Attempts(self)
+        attempts = self._patience.attempts()
         while True:
             try:
                 for row in self.inner.list_uploads(prefix):
@@ -232,85 +237,23 @@ class Retrying(ObjectStore):
 
         return self._try(rewound)
 
-    def _try(self, attempt: Callable[[], _T]) -> _T:
-        attempts = _Attempts(self)
+    def _try(self, request: Callable[[], _T]) -> _T:
+        def in_turn() -> _T:
+            turn = self._gate.enter()
+            try:
+                result = request()
+            except BaseException as error:
+                turn.leave(error)
+                raise
+            turn.leave()
+            return result
+
+        return self._persist(in_turn)
+
+    def _persist(self, attempt: Callable[[], _T]) -> _T:
+        attempts = self._patience.attempts()
         while True:
             try:
                 return attempt()
             except TransientError as error:
                 attempts.wait_or_raise(error)
-
-
-class _Attempts:
-    """How often one request has failed, and since when."""
-
-    def __init__(self, store: Retrying) -> None:
-        self._store = store
-        self._failed = 0
-        self._began = store._clock()
-
-    def wait_or_raise(self, error: TransientError) -> None:
-        """Wait for the next attempt, or raise `error` when there shall be none."""
-        store = self._store
-        self._failed += 1
-        wait = store.policy.wait_s(error, self._failed, store._draw())
-        spent = store._clock() - self._began
-        is_last = self._failed >= store.policy.limit(error)
-        if not error.retryable or is_last or spent + wait > store.policy.total_s:
-            raise error
-        _log.info("attempt %d failed, next in %.1f s: %s", self._failed, wait, error)
-        store._sleep(wait)
-
-
-class _ResumingReader(RangeReader):
-    """A range read to its end over several answers: each begins where the one before broke off."""
-
-    def __init__(
-        self,
-        first: RangeReader,
-        opened: Callable[[int, int | None, str | None], RangeReader],
-        attempts: Callable[[], _Attempts],
-    ) -> None:
-        self.info = first.info
-        self.start = first.start
-        self.length = first.length
-        self._reader: RangeReader | None = first
-        self._opened = opened
-        self._attempts = attempts
-        self._position = 0
-
-    def read(self, size_bytes: int) -> bytes:
-        """Return up to `size_bytes` bytes; a broken connection is replaced by another."""
-        data = self._go_on(lambda answer: answer.read(size_bytes)) or b""
-        self._position += len(data)
-        return data
-
-    def readinto(self, view: memoryview) -> int:
-        """Fill the beginning of `view`; a broken connection is replaced by another."""
-        count = self._go_on(lambda answer: answer.readinto(view)) or 0
-        self._position += count
-        return count
-
-    def _go_on(self, read: Callable[[RangeReader], _T]) -> _T | None:
-        attempts: _Attempts | None = None
-        while True:
-            try:
-                return read(self._answer())
-            except TransientError as error:
-                self.close()
-                if self._position >= self.length:
-                    return None
-                attempts = attempts or self._attempts()
-                attempts.wait_or_raise(error)
-
-    def close(self) -> None:
-        """Close the answer that is open."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-
-    def _answer(self) -> RangeReader:
-        if self._reader is None:
-            start, left = self.start + self._position, self.length - self._position
-            self._reader = self._opened(start, left, self.info.etag)
-        return self._reader

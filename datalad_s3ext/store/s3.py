@@ -21,7 +21,7 @@ from datalad_s3ext.errors import (
     ObjectNotFound,
     S3xError,
 )
-from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.providers.resolve import Connection, location_constraint
 from datalad_s3ext.store.base import (
     DEFAULT_PUT,
     Body,
@@ -43,6 +43,7 @@ from datalad_s3ext.store.s3_answers import (
     served_range,
 )
 from datalad_s3ext.store.s3_body import to_send
+from datalad_s3ext.store.s3_copy import S3Copy
 from datalad_s3ext.store.s3_core import put_parameters
 from datalad_s3ext.store.s3_multipart import S3Multipart
 from datalad_s3ext.store.s3_place import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, place_of
@@ -76,7 +77,7 @@ def open_store(
     return S3Store(client, connection, place, page_size=page_size)
 
 
-class S3Store(S3Multipart):
+class S3Store(S3Copy, S3Multipart):
     """An :class:`.base.ObjectStore` over S3. Made by :func:`open_store`; safe in threads."""
 
     # -- objects ------------------------------------------------------------------------------
@@ -242,11 +243,8 @@ class S3Store(S3Multipart):
         )
 
     def _constraint(self) -> dict[str, Any]:
-        rule = self._provider.bucket.location_constraint
-        region = self._connection.region
-        if rule == "none" or (rule == "region-unless-us-east-1" and region == "us-east-1"):
-            return {}
-        return {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        location = location_constraint(self._connection)
+        return {"CreateBucketConfiguration": {"LocationConstraint": location}} if location else {}
 
     def _require_mine(self, error: S3xError) -> None:
         if error.code == "BucketAlreadyOwnedByYou":

@@ -71,9 +71,12 @@ class BodyWindow:
 
 
 def to_send(body: Body, size_bytes: int) -> IO[bytes] | bytes:
-    """Return `body` as botocore sends it with the least work."""
+    """Return `body` as botocore sends it with the least work.
+
+    A body that wants to be read `in_pieces`, as one that goes out slowly does, is left as it is.
+    """
     window = BodyWindow(body, size_bytes)
-    if size_bytes > IN_MEMORY_BYTES:
+    if size_bytes > IN_MEMORY_BYTES or getattr(body, "in_pieces", False):
         return cast("IO[bytes]", window)  # botocore needs no more of a file than a window has
     pieces = []
     while window.tell() < size_bytes:

@@ -154,7 +154,7 @@ def _config(
     own_endpoint = connection.endpoint_url is not None
     return Config(  # type: ignore[call-arg]  # the stubs lag behind
         signature_version=_signature(connection, identity),
-        s3={"addressing_style": connection.addressing},
+        s3=_s3_config(connection),
         request_checksum_calculation=checksums,
         response_checksum_validation=checksums,
         retries={"mode": "legacy", "total_max_attempts": 1},
@@ -169,6 +169,13 @@ def _config(
         use_fips_endpoint=False if own_endpoint else None,
         use_dualstack_endpoint=False if own_endpoint else None,
     )
+
+
+def _s3_config(connection: Connection) -> Any:
+    config: dict[str, Any] = {"addressing_style": connection.addressing}
+    if connection.provider.requests.unsigned_payload is False:
+        config["payload_signing_enabled"] = True  # over TLS botocore would leave the digest out
+    return config
 
 
 def _signature(connection: Connection, identity: Identity) -> Any:

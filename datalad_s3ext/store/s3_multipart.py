@@ -20,19 +20,22 @@ class S3Multipart(S3Core):
 
     def create_upload(self, name: str, *, options: PutOptions = DEFAULT_PUT) -> str:
         """Begin a multipart upload and return its id."""
+        parameters = put_parameters(options)
+        if options.part_crc32:
+            parameters["ChecksumAlgorithm"] = "CRC32"
         with self._translated("begin an upload of", name):
-            answer = self._client.create_multipart_upload(
-                Bucket=self.bucket, Key=name, **put_parameters(options)
-            )
+            answer = self._client.create_multipart_upload(Bucket=self.bucket, Key=name, **parameters)
         self._require(answer, "UploadId", _NO_UPLOAD)
         return answer["UploadId"]
 
     def upload_part(
         self, name: str, upload_id: str, number: int, body: Body, size_bytes: int, *,
-        md5: bytes | None = None,
+        md5: bytes | None = None, crc32: bytes | None = None,
     ) -> PartReceipt:  # fmt: skip
         """Send one part; the same number again replaces it."""
         digest: dict[str, Any] = {"ContentMD5": b64encode(md5).decode()} if md5 else {}
+        if crc32:
+            digest["ChecksumCRC32"] = b64encode(crc32).decode()
         with self._translated(f"upload part {number} of", name):
             answer = self._client.upload_part(
                 Bucket=self.bucket,
@@ -51,7 +54,7 @@ class S3Multipart(S3Core):
                 f" {md5.hex()}",
                 remedy="send it again",
             )
-        return PartReceipt(number, size_bytes, etag)
+        return PartReceipt(number, size_bytes, etag, crc32)
 
     def list_parts(self, name: str, upload_id: str) -> Sequence[PartReceipt]:
         """Return the parts the server has, in order.
@@ -90,9 +93,7 @@ class S3Multipart(S3Core):
                 Bucket=self.bucket,
                 Key=name,
                 UploadId=upload_id,
-                MultipartUpload={
-                    "Parts": [{"PartNumber": p.number, "ETag": f'"{p.etag}"'} for p in ordered]
-                },
+                MultipartUpload={"Parts": [_row(part) for part in ordered]},
             )
         self._believe(answer)
         return Stored(bare_etag(answer.get("ETag") or ""), answer.get("VersionId"))
@@ -142,6 +143,11 @@ class S3Multipart(S3Core):
     def _part_etag_tells(self, etag: str, answer: Any) -> bool:
         known = self._provider.upload.part_etag_is_md5 is True
         return known and is_md5(etag) and not is_kms(DEFAULT_PUT, answer)
+
+
+def _row(part: PartReceipt) -> Any:
+    row = {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
+    return row | {"ChecksumCRC32": b64encode(part.crc32).decode()} if part.crc32 else row
 
 
 def _repeated(what: str) -> IntegrityError:

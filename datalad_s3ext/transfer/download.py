@@ -8,6 +8,7 @@ for their turn, and are appended one after the other.
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
@@ -18,10 +19,11 @@ from pathlib import Path
 
 from datalad_s3ext.errors import IntegrityError, LocalError, ObjectChanged, TransientError
 from datalad_s3ext.store.base import ObjectInfo, ObjectStore, RangeReader
+from datalad_s3ext.transfer.digesting import Digest
 from datalad_s3ext.transfer.plan import Span, spans
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
-from datalad_s3ext.units import KIB, human_size
+from datalad_s3ext.units import KIB, MIB, human_size
 
 READ_BYTES = 256 * KIB
 GIVE_UP_S = 5.0
@@ -36,6 +38,7 @@ def download_file(
     expected_bytes: int | None,
     pool: Pool,
     progress: Progress,
+    digest: Digest | None = None,
 ) -> None:
     """Bring the object `name` into the file `path`, going on where the file ends.
 
@@ -43,24 +46,28 @@ def download_file(
     ----------
     expected_bytes : int or None
         The size that the key demands, when it does.
+    digest : Digest, optional
+        What verifies the content: it sees the whole file, what an earlier try left included.
 
     Raises
     ------
     ObjectNotFound
         There is no such object; `path` is left alone.
     IntegrityError
-        The object has another size than `expected_bytes`; nothing was written.
+        The object has another size than `expected_bytes`; nothing was written. Or the content is
+        not what `digest` wants; the file is empty then.
     LocalError
         The file could not be written, for example because the disk is full. What was written is a
         valid beginning, and the next try goes on behind it.
     """
-    with _Target(path) as target:
+    with _Target(path, digest) as target:
         if expected_bytes is not None and target.size_bytes > expected_bytes:
             target.truncate()
         if target.size_bytes and target.size_bytes == expected_bytes:
-            progress.add(expected_bytes)
+            target.account_for_beginning(pool, progress)
         else:
             _fetch(store, name, target, expected_bytes, pool, progress)
+        target.check()
     progress.report(now=True)
 
 
@@ -80,10 +87,12 @@ def _fetch(
     begin = target.size_bytes
     if info is None and not begin and expected_bytes == 0:
         info = store.head(name)
-    progress.add(begin)
+    target.account_for_beginning(pool, progress)
     range_bytes = pool.buffers.size_bytes
     size_bytes = expected_bytes if info is None else info.size_bytes
+    began = time.monotonic()
     first = _open_first(store, name, begin, range_bytes, size_bytes)
+    pool.receiving.note_answer(time.monotonic() - began)
     with first:
         check_size(first.info, expected_bytes)
         done = begin + first.length
@@ -154,16 +163,18 @@ class _Window:
         """Write `first` as it comes while the ranges behind it are fetched, then those in order."""
         self._rest, self._next = rest, next(rest, None)
         try:
-            self._fill()
-            _stream(first, self._target, self._pool, self._progress)
-            while self._next is not None or self._under_way:
+            with self._pool.receiving.transfer():
                 self._fill()
-                self._write_next()
+                _stream(first, self._target, self._pool, self._progress)
+                while self._next is not None or self._under_way:
+                    self._fill()
+                    self._write_next()
         finally:
             self._drop_all()
 
     def _fill(self) -> None:
-        while (span := self._next) is not None and len(self._under_way) < self._pool.connections:
+        share = self._pool.receiving.share
+        while (span := self._next) is not None and len(self._under_way) < share:
             buffer = self._pool.buffers.take() if self._under_way else self._wait_for_buffer()
             if buffer is None:
                 return
@@ -214,6 +225,7 @@ class _Window:
                     raise TransientError(f"{self._info.name} ended early", remedy="try again")
                 view = view[count:]
                 self._progress.add(count)
+        self._pool.receiving.note(span.size_bytes)
 
     def _drop_all(self) -> None:
         """Give up what is under way. A buffer goes back only when nobody writes to it any more."""
@@ -229,8 +241,9 @@ class _Window:
 class _Target:
     """The local file, opened for appending; it grows only at its end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, digest: Digest | None = None) -> None:
         self._path = path
+        self._digest = digest
         self.size_bytes = 0
 
     def __enter__(self) -> _Target:
@@ -254,6 +267,36 @@ class _Target:
                 self.size_bytes += written
         except OSError as error:
             raise self._failed(error) from error
+        if self._digest is not None:
+            self._digest.update(data)
+
+    def account_for_beginning(self, pool: Pool, progress: Progress) -> None:
+        """Count what is in the file before anything is appended, and have the digest see it."""
+        if self._digest is None:
+            progress.add(self.size_bytes)
+            return
+        self._digest.begin()
+        left = self.size_bytes
+        try:
+            with self._path.open("rb") as file:
+                while left and (block := file.read(min(MIB, left))):
+                    pool.check()
+                    self._digest.update(block)
+                    left -= len(block)
+                    progress.add(len(block))
+                    progress.report()
+        except OSError as error:
+            raise LocalError(f"cannot read {self._path}: {error.strerror}") from error
+
+    def check(self) -> None:
+        """Have the digest judge the file. A wrong one is emptied, so that nobody goes on behind it."""
+        if self._digest is None:
+            return
+        try:
+            self._digest.check()
+        except IntegrityError:
+            self.truncate()
+            raise
 
     def truncate(self) -> None:
         """Begin anew."""

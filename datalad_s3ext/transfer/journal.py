@@ -1,13 +1,15 @@
 """What is known of unfinished uploads, on disk, so that the next try goes on with them.
 
 One file for each object, locked while an upload works with it: a line about the upload, then a line for
-each part that the server has confirmed. Lines are only appended; one that a crash has torn is ignored.
+each part that the server has confirmed. Lines are only appended; one that was torn, by a crash or by a
+full disk, is cut off before the next.
 The format is public: ``"format": 1`` in the first line, see docs/reference/journal.rst.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -34,7 +36,7 @@ class Begun:
     """An upload that was begun, and what it was cut from."""
 
     place: str
-    """Endpoint and bucket."""
+    """Endpoint and bucket; behind a blank, how the object is stored."""
     name: str
     upload_id: str
     size_bytes: int
@@ -43,6 +45,10 @@ class Begun:
     def with_id(self, upload_id: str) -> Begun:
         """Return the same, under the server's id."""
         return replace(self, upload_id=upload_id)
+
+    def is_at(self, place: str) -> bool:
+        """Tell whether the upload was begun at the endpoint and in the bucket of `place`."""
+        return self.place.partition(" ")[0] == place.partition(" ")[0]
 
     def fits(self, other: Begun) -> bool:
         """Tell whether `other` would cut the same object in the same way."""
@@ -55,7 +61,8 @@ class Confirmed:
     """A part that the server has confirmed."""
 
     number: int
-    md5: str
+    digest: str
+    """Of the bytes sent: ``md5:`` or ``crc32:`` and hexadecimal digits."""
     etag: str
 
 
@@ -70,11 +77,15 @@ class Journal:
     def __init__(self, path: Path, number: int) -> None:
         self._path = path
         self._number: int | None = number
+        self._whole_bytes = os.fstat(number).st_size
+        """Where the next line belongs: behind the last that is whole."""
         self._lock = threading.Lock()
 
     def read(self) -> tuple[Begun, dict[int, Confirmed]] | None:
         """Return what an earlier process has written; ``None`` when there is nothing of use."""
-        rows = list(_rows(self._content()))
+        lines = list(_whole_lines(self._content()))
+        self._whole_bytes = sum(map(len, lines))
+        rows = [json.loads(line) for line in lines]
         try:
             head = rows[0]
             if head.pop("format") != FORMAT:
@@ -84,10 +95,11 @@ class Journal:
         except (IndexError, KeyError, TypeError):
             return None
 
-    def begin(self, upload: Begun) -> None:
-        """Begin anew with `upload`; on disk before this returns."""
+    def begin(self, upload: Begun) -> bool:
+        """Begin anew with `upload`; tell whether that is on disk."""
         with self._lock:
-            self._append({"format": FORMAT, **asdict(upload)}, anew=True)
+            self._whole_bytes = 0
+            return self._append({"format": FORMAT, **asdict(upload)}, durably=True)
 
     def note(self, part: Confirmed) -> None:
         """Take note of a part."""
@@ -105,21 +117,25 @@ class Journal:
             self._number = None
 
     def forget(self) -> None:
-        """Remove the file: nothing is left to go on with."""
-        with contextlib.suppress(FileNotFoundError):
+        """Remove the file: nothing is left to go on with. One that cannot be removed does no harm."""
+        with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def _append(self, row: dict[str, Any], *, anew: bool = False) -> None:
+    def _append(self, row: dict[str, Any], *, durably: bool = False) -> bool:
         if self._number is None:
-            return
+            return False
+        line = (json.dumps(row) + "\n").encode()
         try:
-            if anew:
-                os.ftruncate(self._number, 0)
-            os.write(self._number, (json.dumps(row) + "\n").encode())
-            if anew:
+            os.ftruncate(self._number, self._whole_bytes)
+            if os.write(self._number, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if durably:
                 os.fsync(self._number)
         except OSError as error:
             lgr.warning("no note of the upload could be taken in %s: %s", self._path, error)
+            return False
+        self._whole_bytes += len(line)
+        return True
 
     def _content(self) -> bytes:
         with self._lock:
@@ -178,7 +194,7 @@ def _locked(path: Path) -> int | None:
     return number
 
 
-def _rows(content: bytes) -> Iterator[dict[str, Any]]:
+def _whole_lines(content: bytes) -> Iterator[bytes]:
     for line in content.splitlines(keepends=True):
         try:
             row = json.loads(line)
@@ -186,4 +202,4 @@ def _rows(content: bytes) -> Iterator[dict[str, Any]]:
             return  # torn: what comes behind is not known to be whole either
         if not line.endswith(b"\n") or not isinstance(row, dict):
             return
-        yield row
+        yield line

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 
 from datalad_s3ext.errors import (
     AccessDenied,
@@ -20,13 +22,14 @@ from datalad_s3ext.errors import (
     UploadNotFound,
 )
 from datalad_s3ext.store.base import ObjectStore, PartReceipt
+from datalad_s3ext.transfer.fingerprint import Fingerprint, Kind
 from datalad_s3ext.transfer.journal import Begun, Confirmed, Journal, Journals
 from datalad_s3ext.transfer.plan import Span
 from datalad_s3ext.transfer.pool import Cancelled, Pool
 from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
 from datalad_s3ext.transfer.slices import FileSlice
 from datalad_s3ext.transfer.source import Source, UploadRules
-from datalad_s3ext.transfer.verify import confirm_size, multipart_etag, read_back
+from datalad_s3ext.transfer.verify import confirm_size, etag_of_parts, is_stored, read_back
 
 lgr = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ _FINAL = (
 )  # fmt: skip
 """Reasons for which an upload ends that another try would meet again."""
 
-Sent = Future[tuple[bytes, PartReceipt]]
+Sent = Future[tuple[Fingerprint, PartReceipt]]
 GIVE_UP_S = 5.0
 """How long an upload that failed waits for its parts under way before it is left or taken back."""
 
@@ -72,9 +75,10 @@ class PartedUpload:
         """
         self._begin(spans)
         try:
-            digests, receipts = self._send_all(spans)
+            with self._pool.sending.transfer():
+                digests, receipts = self._send_all(spans)
             self._source.check_unchanged()
-            etag = self._complete(digests, receipts)
+            etag = self._complete(spans, digests, receipts)
         except BaseException as error:
             if self._journal is None or not may_go_on_later(error):
                 self._take_back(error)
@@ -82,7 +86,8 @@ class PartedUpload:
         if self._journal is not None:
             self._journal.forget()
         confirm_size(self._store, self._name, self._source.size_bytes)
-        if self._rules.multipart_etags.raises_doubt(etag, multipart_etag(digests)):
+        expected = etag_of_parts(digests)
+        if expected and self._rules.multipart_etags.raises_doubt(etag, expected):
             read_back(self._store, self._name, spans, digests)
             self._rules.multipart_etags.learn_that_it_means_nothing()
 
@@ -92,18 +97,25 @@ class PartedUpload:
         upload = Begun(self._rules.place, self._name, "", self._source.size_bytes, spans[0].size_bytes)
         if self._journal is not None and self._take_up(self._journal, upload, spans):
             return
+        began = time.monotonic()
         self._upload_id = self._store.create_upload(self._name, options=self._rules.options)
-        if self._journal is not None:
-            self._journal.begin(upload.with_id(self._upload_id))
+        self._pool.sending.note_answer(time.monotonic() - began)
+        if self._journal is not None and not self._journal.begin(upload.with_id(self._upload_id)):
+            self._journal.forget()
+            self._journal = None  # nobody could go on with it: it is taken back when it fails
 
     def _take_up(self, journal: Journal, upload: Begun, spans: Sequence[Span]) -> bool:
-        """Go on with an earlier upload of the same bytes; one of other bytes is taken back."""
+        """Go on with an earlier upload of the same bytes; one of other bytes is taken back.
+
+        While that is not possible, the journal is left to it: its id must not be lost.
+        """
         found = journal.read()
         if found is None:
             return False
         earlier, noted = found
         if not earlier.fits(upload) or not self._has_same_bytes(noted, spans):
-            take_back(self._store, earlier)
+            if not (earlier.is_at(upload.place) and take_back(self._store, earlier)):
+                self._journal = None
             return False
         try:
             parts = self._store.list_parts(self._name, earlier.upload_id)
@@ -115,23 +127,25 @@ class PartedUpload:
 
     def _has_same_bytes(self, noted: Mapping[int, Confirmed], spans: Sequence[Span]) -> bool:
         """Compare one part; the others are compared when their turn comes."""
-        for span in spans:
-            if span.number in noted:
-                with self._source.opened() as file:
-                    digest = FileSlice(file, span.start, span.size_bytes).md5()
-                return digest.hex() == noted[span.number].md5
-        return True
+        first = next((span for span in spans if span.number in noted), None)
+        return first is None or self._digest_of(first).text == noted[first.number].digest
+
+    def _digest_of(self, span: Span, kind: Kind | None = None) -> Fingerprint:
+        with self._source.opened() as file:
+            return FileSlice(file, span.start, span.size_bytes).fingerprint(
+                kind or self._rules.part_kind
+            )
 
     # -- the parts ------------------------------------------------------------------------------
 
-    def _send_all(self, spans: Sequence[Span]) -> tuple[list[bytes], list[PartReceipt]]:
-        """Keep as many parts under way as there are connections: other jobs want their turn, too."""
+    def _send_all(self, spans: Sequence[Span]) -> tuple[list[Fingerprint], list[PartReceipt]]:
+        """Keep no more parts under way than is our share: other jobs want their turn, too."""
         waiting = deque(spans)
         under_way: set[Sent] = set()
-        done: list[tuple[bytes, PartReceipt]] = []
+        done: list[tuple[Fingerprint, PartReceipt]] = []
         try:
             while waiting or under_way:
-                while waiting and len(under_way) < self._pool.connections:
+                while waiting and len(under_way) < self._pool.sending.share:
                     under_way.add(self._submit(waiting.popleft()))
                 finished, under_way = wait(under_way, REPORT_EVERY_S, FIRST_COMPLETED)
                 done += [future.result() for future in finished]
@@ -145,46 +159,60 @@ class PartedUpload:
     def _submit(self, span: Span) -> Sent:
         return self._pool.submit(lambda: self._send(span))
 
-    def _send(self, span: Span) -> tuple[bytes, PartReceipt]:
+    def _send(self, span: Span) -> tuple[Fingerprint, PartReceipt]:
         self._pool.check()
         with self._source.opened() as file:
             body = FileSlice(file, span.start, span.size_bytes, on_send=self._progress.add)
-            digest = body.md5()
+            with self._pool.hashing:
+                digest = body.fingerprint(self._rules.part_kind)
             receipt = self._receipt_from_before(span, digest)
             if receipt is None:
                 receipt = self._store.upload_part(
-                    self._name, self._upload_id, span.number, body, span.size_bytes, md5=digest
-                )
+                    self._name, self._upload_id, span.number, body, span.size_bytes,
+                    md5=digest.md5, crc32=digest.crc32,
+                )  # fmt: skip
                 if self._journal is not None:
-                    self._journal.note(Confirmed(span.number, digest.hex(), receipt.etag))
+                    self._journal.note(Confirmed(span.number, digest.text, receipt.etag))
+                self._pool.sending.note(span.size_bytes)
             body.sent()
         return digest, receipt
 
-    def _receipt_from_before(self, span: Span, digest: bytes) -> PartReceipt | None:
+    def _receipt_from_before(self, span: Span, digest: Fingerprint) -> PartReceipt | None:
         """Return the receipt of an earlier try, if the server still has just these bytes."""
         there, noted = self._at_server.get(span.number), self._noted.get(span.number)
         if there is None or there.size_bytes != span.size_bytes:
             return None
-        is_noted = noted is not None and (noted.etag, noted.md5) == (there.etag, digest.hex())
-        return there if is_noted or there.etag == digest.hex() else None
+        is_noted = noted is not None and (noted.etag, noted.digest) == (there.etag, digest.text)
+        if is_noted or there.etag == (digest.md5 or self._digest_of(span, "md5").value).hex():
+            return replace(there, crc32=digest.crc32)
+        return None
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _complete(self, digests: Sequence[bytes], receipts: Sequence[PartReceipt]) -> str:
+    def _complete(
+        self, spans: Sequence[Span], digests: Sequence[Fingerprint], receipts: Sequence[PartReceipt]
+    ) -> str:
         """Make the object appear and return its ETag, perhaps ``""``."""
         try:
             return self._store.complete_upload(self._name, self._upload_id, receipts).etag
         except UploadNotFound:
             # The answer to a first completion may have been lost and the request sent again.
-            if self._etag_of_object() == (expected := multipart_etag(digests)):
-                return expected
+            if self._is_there(spans, digests):
+                return etag_of_parts(digests) or ""
             raise
 
-    def _etag_of_object(self) -> str | None:
+    def _is_there(self, spans: Sequence[Span], digests: Sequence[Fingerprint]) -> bool:
+        """Tell whether the object is what was sent. Where its ETag does not say so, it is read."""
         try:
-            return self._store.head(self._name).etag
+            found = self._store.head(self._name)
+            if found.size_bytes != self._source.size_bytes:
+                return False
+            md5s = digests if etag_of_parts(digests) else [self._digest_of(s, "md5") for s in spans]
+            if found.etag == etag_of_parts(md5s):
+                return True
+            return is_stored(self._store, self._name, spans, digests)
         except ObjectNotFound:
-            return None
+            return False
 
     def _take_back(self, error: BaseException) -> None:
         try:
@@ -220,5 +248,5 @@ def take_back_stale(store: ObjectStore, place: str, journals: Journals) -> None:
     for journal in journals.stale():
         with journal:
             found = journal.read()
-            if found is None or (found[0].place == place and take_back(store, found[0])):
+            if found is None or (found[0].is_at(place) and take_back(store, found[0])):
                 journal.forget()

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from datalad_s3ext.errors import LocalError
+from datalad_s3ext.transfer.width import Width
 from datalad_s3ext.units import MIB
 
 T = TypeVar("T")
 
-CONNECTIONS = 16
+CONNECTIONS = 32
+"""The most that is tried."""
+FIRST_CONNECTIONS = 16
 """Measured over 30 ms and 40 MB/s a connection: more gained nothing, fewer lost."""
-BUFFER_BYTES = 8 * MIB
+BUFFER_BYTES = 4 * MIB
 """The size of a range: large enough that its request hardly counts."""
-BUFFERS = 16
-"""How many ranges of all jobs may be on their way or wait for their turn to be written."""
+MEMORY_BYTES = 128 * MIB
+"""For ranges of all jobs that are on their way or wait for their turn to be written."""
+SLOW_PART_BYTES_PER_S = MIB
+"""Under a limit of the user's no part is slower: an interruption loses all parts under way."""
 
 
 class Cancelled(LocalError):
@@ -78,12 +85,19 @@ class Pool:
         self,
         *,
         connections: int = CONNECTIONS,
-        buffers: int = BUFFERS,
+        memory_bytes: int = MEMORY_BYTES,
         buffer_bytes: int = BUFFER_BYTES,
+        upload_bytes_per_s: int | None = None,
         cancelled: threading.Event | None = None,
     ) -> None:
+        buffers = max(2, memory_bytes // buffer_bytes)
+        slow = max(2, (upload_bytes_per_s or sys.maxsize) // SLOW_PART_BYTES_PER_S)
         self.connections = connections
         self.buffers = Buffers(buffers, buffer_bytes)
+        self.sending = Width(min(connections, slow), FIRST_CONNECTIONS)
+        self.receiving = Width(min(connections, buffers), FIRST_CONNECTIONS)
+        self.hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
+        """Held while a part is hashed: when all were hashed at once, none would be sent meanwhile."""
         self._cancelled = cancelled or threading.Event()
         self._workers = ThreadPoolExecutor(connections, thread_name_prefix="s3x-worker")
 

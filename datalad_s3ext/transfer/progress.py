@@ -37,6 +37,11 @@ class Progress:
         with self._lock:
             self._done += size_bytes
 
+    def add_and_report(self, size_bytes: int) -> None:
+        """Count bytes in the thread that owns the conversation, and report."""
+        self.add(size_bytes)
+        self.report()
+
     def report(self, *, now: bool = False) -> None:
         """Tell the count when it grew and `every_s` seconds have passed, or when `now` is set."""
         moment = self._clock()

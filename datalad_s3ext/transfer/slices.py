@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
+from functools import partial
 from io import SEEK_CUR, SEEK_END, SEEK_SET
 from typing import BinaryIO
 
 from datalad_s3ext.errors import LocalError
+from datalad_s3ext.transfer.fingerprint import Fingerprint, Kind, fingerprint
 from datalad_s3ext.units import MIB
 
 READ_BYTES = MIB
@@ -90,11 +91,9 @@ class FileSlice:
         if self._on_send is not None:
             self._on_send(size_bytes)
 
-    def md5(self) -> bytes:
-        """Return the MD5 of the whole stretch, leaving the position at its start."""
-        digest = hashlib.md5(usedforsecurity=False)
+    def fingerprint(self, kind: Kind = "md5") -> Fingerprint:
+        """Return the digest of the whole stretch, leaving the position at its start."""
         self.seek(0)
-        while block := self.read(READ_BYTES):
-            digest.update(block)
+        found = fingerprint(kind, iter(partial(self.read, READ_BYTES), b""))
         self.seek(0)
-        return digest.digest()
+        return found

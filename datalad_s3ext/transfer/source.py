@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from datalad_s3ext.errors import LocalError
 from datalad_s3ext.providers.schema import Upload
 from datalad_s3ext.store.base import DEFAULT_PUT, PutOptions
+from datalad_s3ext.transfer.fingerprint import Kind
 from datalad_s3ext.transfer.verify import EtagTrust
 
 
@@ -72,6 +73,11 @@ class UploadRules:
     """Bytes of a part; by default chosen from the file's size."""
     options: PutOptions = DEFAULT_PUT
 
+    @property
+    def part_kind(self) -> Kind:
+        """What is sent along with each part."""
+        return "crc32" if self.options.part_crc32 else "md5"
+
     @classmethod
     def of(
         cls,
@@ -82,6 +88,7 @@ class UploadRules:
         options: PutOptions = DEFAULT_PUT,
     ) -> UploadRules:
         """Return the rules for a provider with these `limits`."""
+        options = replace(options, part_crc32="CRC32" in limits.verified_checksums)
         return cls(
             place,
             limits,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datalad_s3ext.store.base import ObjectStore
+from datalad_s3ext.transfer.fingerprint import Fingerprint
 from datalad_s3ext.transfer.journal import Journals
 from datalad_s3ext.transfer.parted import PartedUpload
 from datalad_s3ext.transfer.plan import Span, cut, part_bytes
@@ -60,19 +61,19 @@ def _put_whole(
     store: ObjectStore, name: str, source: Source, rules: UploadRules, progress: Progress
 ) -> None:
     with source.opened() as file:
-        body = FileSlice(file, 0, source.size_bytes, on_send=progress.add)
-        digest = body.md5()
-        stored = store.put(name, body, source.size_bytes, md5=digest, options=rules.options)
+        body = FileSlice(file, 0, source.size_bytes, on_send=progress.add_and_report)
+        digest = body.fingerprint()
+        stored = store.put(name, body, source.size_bytes, md5=digest.md5, options=rules.options)
         body.sent()
-    if not rules.etags.is_proof(stored.etag, digest.hex()):
+    if not rules.etags.is_proof(stored.etag, digest.value.hex()):
         confirm_size(store, name, source.size_bytes)
-    if rules.etags.raises_doubt(stored.etag, digest.hex()):
+    if rules.etags.raises_doubt(stored.etag, digest.value.hex()):
         read_back(store, name, [Span(1, 0, source.size_bytes)], [digest])
         rules.etags.learn_that_it_means_nothing()
     _check_what_was_sent(store, name, source, digest)
 
 
-def _check_what_was_sent(store: ObjectStore, name: str, source: Source, digest: bytes) -> None:
+def _check_what_was_sent(store: ObjectStore, name: str, source: Source, digest: Fingerprint) -> None:
     """Delete the object when the file was given other content while it was sent.
 
     A file that was only touched is no reason: the object may be the only copy that is left.
@@ -81,7 +82,7 @@ def _check_what_was_sent(store: ObjectStore, name: str, source: Source, digest: 
         return
     with source.opened() as file:
         size_bytes = Source.of(source.path).size_bytes
-        if FileSlice(file, 0, size_bytes).md5() == digest:
+        if FileSlice(file, 0, size_bytes).fingerprint() == digest:
             return
     store.delete(name)
     source.check_unchanged()

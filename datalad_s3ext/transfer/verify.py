@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from datalad_s3ext.errors import IntegrityError, ObjectNotFound
 from datalad_s3ext.store.base import ObjectStore
+from datalad_s3ext.transfer.fingerprint import Fingerprint, Kind, fingerprint
 from datalad_s3ext.transfer.plan import Span
 from datalad_s3ext.units import MIB
 
@@ -45,6 +47,12 @@ def multipart_etag(digests: Sequence[bytes]) -> str:
     return f"{whole}-{len(digests)}"
 
 
+def etag_of_parts(digests: Sequence[Fingerprint]) -> str | None:
+    """Return the same for parts with these digests, ``None`` when they are no MD5."""
+    known = [digest.md5 for digest in digests if digest.md5 is not None]
+    return multipart_etag(known) if len(known) == len(digests) else None
+
+
 def confirm_size(store: ObjectStore, name: str, size_bytes: int) -> None:
     """Ask the server for the object's size and delete the object when it is wrong.
 
@@ -68,26 +76,35 @@ def confirm_size(store: ObjectStore, name: str, size_bytes: int) -> None:
         )
 
 
-def read_back(store: ObjectStore, name: str, spans: Sequence[Span], digests: Sequence[bytes]) -> None:
-    """Read the object and compare it with the MD5 of each of its spans; delete it when it is wrong.
+def read_back(
+    store: ObjectStore, name: str, spans: Sequence[Span], digests: Sequence[Fingerprint]
+) -> None:
+    """Read the object and compare it with the digest of each of its spans; delete it when it is wrong.
 
     Raises
     ------
     IntegrityError
         When it is.
     """
-    for span, digest in zip(spans, digests, strict=True):
-        if _md5_of(store, name, span) != digest:
-            store.delete(name)
-            raise IntegrityError(
-                f"{name} arrived damaged and was deleted again", remedy="run the command again"
-            )
+    if not is_stored(store, name, spans, digests):
+        store.delete(name)
+        raise IntegrityError(
+            f"{name} arrived damaged and was deleted again", remedy="run the command again"
+        )
 
 
-def _md5_of(store: ObjectStore, name: str, span: Span) -> bytes:
-    digest = hashlib.md5(usedforsecurity=False)
+def is_stored(
+    store: ObjectStore, name: str, spans: Sequence[Span], digests: Sequence[Fingerprint]
+) -> bool:
+    """Read the object and tell whether each of its spans has its digest."""
+    return all(
+        digest_at_server(store, name, span, digest.kind) == digest
+        for span, digest in zip(spans, digests, strict=True)
+    )
+
+
+def digest_at_server(store: ObjectStore, name: str, span: Span, kind: Kind = "md5") -> Fingerprint:
+    """Read a stretch of an object and return its digest."""
     length = span.size_bytes or None  # an object without bytes has no range to ask for
     with store.get(name, start=span.start, length=length) as reader:
-        while block := reader.read(READ_BYTES):
-            digest.update(block)
-    return digest.digest()
+        return fingerprint(kind, iter(partial(reader.read, READ_BYTES), b""))

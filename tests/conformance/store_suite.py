@@ -60,6 +60,8 @@ class StoreSuite:
     FOLDED_NAMES: frozenset[str] = frozenset()
     """Names the server keeps but lists otherwise: a known fault of it, shown here."""
     REPLACES_PARTS = True
+    COPIES_PARTS = True
+    COPIES_ON_CONDITION = True
     UPLOAD_GONE: type[errors.S3xError] = errors.UploadNotFound
     """What sending a part to an aborted upload raises."""
 
@@ -163,6 +165,75 @@ class StoreSuite:
         store.delete("never there")
 
         assert names(store) == []
+
+    def test_copy_keeps_bytes_and_metadata(self, store: ObjectStore) -> None:
+        data = os.urandom(70_000)
+        options = PutOptions(metadata={"origin": "here"}, content_type="text/html")
+        store.put("a b/ü+%", io.BytesIO(data), len(data), md5=md5(data), options=options)
+
+        stored = store.copy(store.head("a b/ü+%"), "copy/日 本+%")
+
+        assert content(store, "copy/日 本+%") == content(store, "a b/ü+%") == data
+        found = store.head("copy/日 本+%")
+        assert stored.etag == found.etag
+        assert found.metadata["origin"] == "here"
+
+    def test_copy_replaces(self, store: ObjectStore) -> None:
+        put(store, "source", b"new")
+        put(store, "target", b"much older")
+
+        store.copy(store.head("source"), "target")
+
+        assert content(store, "target") == b"new"
+
+    def test_copy_of_nothing(self, store: ObjectStore) -> None:
+        put(store, "gone", b"x")
+        info = store.head("gone")
+        store.delete("gone")
+
+        with pytest.raises(errors.ObjectNotFound):
+            store.copy(info, "target")
+        with pytest.raises(errors.ObjectNotFound):
+            store.head("target")
+
+    def test_copy_of_an_empty_object(self, store: ObjectStore) -> None:
+        put(store, "empty", b"")
+
+        store.copy(store.head("empty"), "target")
+
+        assert store.head("target").size_bytes == 0
+
+    def test_copy_of_what_was_replaced(self, store: ObjectStore) -> None:
+        put(store, "source", b"old")
+        info = store.head("source")
+        put(store, "source", b"new!")
+
+        if not self.COPIES_ON_CONDITION:
+            store.copy(info, "target")
+            assert content(store, "target") == b"new!"
+            return
+        with pytest.raises(errors.ObjectChanged):
+            store.copy(info, "target")
+        with pytest.raises(errors.ObjectNotFound):
+            store.head("target")
+
+    def test_copy_in_parts(self, store: ObjectStore) -> None:
+        data = os.urandom(PART_BYTES + 1000)
+        put(store, "source", data)
+        source = store.head("source")
+        upload = store.create_upload("target")
+        spans = [(1, 0, PART_BYTES), (2, PART_BYTES, 1000)]
+
+        if not self.COPIES_PARTS:
+            with pytest.raises(errors.Unsupported):
+                store.copy_part(source, 0, PART_BYTES, "target", upload, 1)
+            store.abort_upload("target", upload)
+            return
+        parts = [store.copy_part(source, s, n, "target", upload, i) for i, s, n in spans]
+        store.complete_upload("target", upload, parts)
+
+        assert [part.size_bytes for part in parts] == [PART_BYTES, 1000]
+        assert md5(content(store, "target")) == md5(data)
 
     def test_list_over_pages(self, store: ObjectStore) -> None:
         expected = [f"n/{number:02}" for number in range(7)]

@@ -42,6 +42,8 @@ class TestRclone(RealServer):
     __test__ = True
     REFUSED_NAMES = frozenset({"a//b"})
     REPLACES_PARTS = False  # it streams them through
+    COPIES_PARTS = False  # it takes each for a part without bytes
+    COPIES_ON_CONDITION = False
 
     @pytest.fixture
     def server(self, rclone: Endpoint) -> Endpoint:
@@ -51,6 +53,7 @@ class TestRclone(RealServer):
 class TestMoto(RealServer):
     __test__ = True
     UPLOAD_GONE = errors.TransientError  # a bare 500
+    COPIES_ON_CONDITION = False
 
     @pytest.fixture
     def server(self, moto: Endpoint) -> Endpoint:

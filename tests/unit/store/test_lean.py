@@ -6,7 +6,7 @@ import io
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -28,10 +28,7 @@ from datalad_s3ext.store.lean_http import (
 )
 from datalad_s3ext.store.lean_sign import UNSIGNED_PAYLOAD, Signer, SigningKeys
 from datalad_s3ext.store.s3 import S3Store, open_store
-
-OK = b'HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n'
-HEAD_OK = OK.replace(b"Content-Length: 0", b"Content-Length: 5")
-
+from tests.support.raw_server import HEAD_OK, RawServer, answer, opened, refusal
 
 # -- pure parts -----------------------------------------------------------------------------------
 
@@ -76,7 +73,6 @@ def test_it_signs_like_botocore(
         b"ICY 200 OK",
         b"HTTP/1.1 abc OK",
         b"HTTP/1.1 2000 OK",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2",
         b"HTTP/1.1 200 OK\r\nETag: a\r\n folded",
@@ -93,6 +89,15 @@ def test_what_is_not_plain_is_not_taken(head: bytes) -> None:
 def test_a_body_without_a_clear_length_is_not_taken(text: str) -> None:
     with pytest.raises(NotPlain):
         content_length("GET", 200, {"content-length": text})
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE"])
+def test_a_chunked_body_is_taken_as_the_answer_to_a_post_only(method: str) -> None:
+    with pytest.raises(NotPlain):
+        content_length(method, 200, {"transfer-encoding": "chunked"})
+    with pytest.raises(NotPlain):
+        content_length("POST", 200, {"transfer-encoding": "chunked", "content-length": "5"})
+    assert content_length("POST", 200, {"transfer-encoding": "chunked"}) is None
 
 
 def test_headers_are_read_whatever_their_case() -> None:
@@ -117,87 +122,22 @@ def test_a_header_cannot_be_smuggled_in(value: str) -> None:
 # -- in front of a server that says exactly what the test wants ------------------------------------
 
 
-Script = Callable[[socket.socket], bytes]
-
-
-class RawServer:
-    """Answers byte for byte what the test says: a list of answers for each connection.
-
-    The connection is closed when its list is used up. Requests are kept.
-    """
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.connections: list[list[bytes]] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                for answer in self.connections.pop(0) if self.connections else []:
-                    self.requests.append(read_request(connection))
-                    connection.sendall(answer)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-
-def read_request(connection: socket.socket) -> bytes:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        if not (more := connection.recv(65536)):
-            return data
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    wanted = int(lengths[0].split(b":")[1]) if lengths else 0
-    while len(body) < wanted and (more := connection.recv(65536)):
-        body += more
-    return head + b"\r\n\r\n" + body
-
-
 @pytest.fixture
 def server() -> Iterator[RawServer]:
-    server = RawServer()
-    yield server
-    server.close()
-
-
-def opened(server: RawServer, keys: Keys | Anonymous | None = None) -> S3Store:
-    connection = resolve(load_provider("seaweedfs"), endpoint=server.url, environ={})
-    store = open_store(connection, keys or Keys("AKIA", "secret"), "bucket", read_timeout_s=3)
-    assert isinstance(store, S3Store)
-    assert isinstance(store._client, LeanClient)
-    return store
-
-
-def answer(status: str, body: bytes = b"", *headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", "x-amz-request-id: R", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def refusal(status: str, code: str) -> bytes:
-    return answer(status, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode())
+    with RawServer() as server:
+        yield server
 
 
 def test_many_requests_share_one_connection(server: RawServer) -> None:
     server.connections = [[HEAD_OK] * 3]
-    store = opened(server)
+    store = opened(server.url)
 
     assert [store.head(f"k{number}").size_bytes for number in range(3)] == [5, 5, 5]
 
 
 def test_a_connection_closed_meanwhile_is_replaced_without_a_word(server: RawServer) -> None:
     server.connections = [[HEAD_OK], [HEAD_OK]]
-    store = opened(server)
+    store = opened(server.url)
 
     assert [store.head(f"k{number}").size_bytes for number in range(2)] == [5, 5]
 
@@ -205,7 +145,7 @@ def test_a_connection_closed_meanwhile_is_replaced_without_a_word(server: RawSer
 def test_a_connection_that_says_it_ends_is_not_used_again(server: RawServer) -> None:
     closing = HEAD_OK.replace(b"ETag", b"Connection: close\r\nETag")
     server.connections = [[closing], [HEAD_OK]]
-    store = opened(server)
+    store = opened(server.url)
 
     assert [store.head(f"k{number}").size_bytes for number in range(2)] == [5, 5]
 
@@ -218,7 +158,7 @@ def test_what_is_not_understood_is_asked_again_the_long_way(server: RawServer) -
     odd = chunked + b"Transfer-Encoding: identity\r\n\r\nhello"
     plain = chunked + b"\r\nhello"
     server.connections = [[odd], [plain]]
-    store = opened(server)
+    store = opened(server.url)
 
     with store.get("k", start=0, length=5) as reader:
         assert reader.read(10) == b"hello"
@@ -232,7 +172,7 @@ def test_a_body_is_sent_whole_again_the_long_way(server: RawServer) -> None:
     content = os.urandom(2_000_000)
     etag = 'ETag: "' + "0" * 32 + '"'
     server.connections = [[redirect], [answer("200 OK", b"", etag)]]
-    store = opened(server)
+    store = opened(server.url)
 
     store.put("k", io.BytesIO(content), len(content))
 
@@ -254,12 +194,12 @@ def test_refusals_in_words_are_translated_at_once(
     server.connections = [[refused]]
 
     with pytest.raises(kind):
-        opened(server).get("k", start=0, length=5)
+        opened(server.url).get("k", start=0, length=5)
 
     assert len(server.requests) == 1
 
 
-def test_a_server_that_refuses_before_the_body_is_sent_is_heard(server: RawServer) -> None:
+def test_a_server_that_refuses_before_the_body_is_sent_is_heard() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     server_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -274,11 +214,9 @@ def test_a_server_that_refuses_before_the_body_is_sent_is_heard(server: RawServe
 
     thread = threading.Thread(target=refuse, daemon=True)
     thread.start()
-    connection = resolve(load_provider("seaweedfs"), endpoint=server_url, environ={})
-    store = open_store(connection, Keys("AKIA", "secret"), "bucket", read_timeout_s=3)
 
     with pytest.raises(AccessDenied):
-        store.put("k", io.BytesIO(bytes(5_000_000)), 5_000_000)
+        opened(server_url).put("k", io.BytesIO(bytes(5_000_000)), 5_000_000)
 
     thread.join(10)
     listener.close()
@@ -291,14 +229,14 @@ def test_a_connection_that_breaks_in_the_head_is_a_passing_fault(
     server.connections = [[given]]
 
     with pytest.raises(TransientError):
-        opened(server).head("k")
+        opened(server.url).head("k")
 
 
 def test_silence_is_a_passing_fault(server: RawServer) -> None:
     server.connections = [[b"HTTP/1.1 ", b"never asked"]]
 
     with pytest.raises(TransientError):
-        opened(server).head("k")
+        opened(server.url).head("k")
 
 
 def test_a_body_that_ends_early_is_a_passing_fault(server: RawServer) -> None:
@@ -307,7 +245,7 @@ def test_a_body_that_ends_early_is_a_passing_fault(server: RawServer) -> None:
     )
     server.connections = [[short]]
 
-    with opened(server).get("k", start=0, length=5) as reader:
+    with opened(server.url).get("k", start=0, length=5) as reader:
         assert reader.read(10) == b"hel"
 
         with pytest.raises(TransientError):
@@ -317,7 +255,7 @@ def test_a_body_that_ends_early_is_a_passing_fault(server: RawServer) -> None:
 def test_nobody_signs_for_nobody(server: RawServer) -> None:
     server.connections = [[HEAD_OK]]
 
-    opened(server, Anonymous()).head("k")
+    opened(server.url, Anonymous()).head("k")
 
     assert b"authorization" not in server.requests[0].lower()
 

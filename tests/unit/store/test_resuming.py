@@ -9,7 +9,8 @@ import pytest
 from datalad_s3ext.errors import ObjectChanged, TransientError
 from datalad_s3ext.store.base import RangeReader
 from datalad_s3ext.store.memory import MemoryStore
-from datalad_s3ext.store.retrying import Retrying, RetryPolicy
+from datalad_s3ext.store.patience import RetryPolicy
+from datalad_s3ext.store.retrying import Retrying
 
 CONTENT = os.urandom(1000)
 
@@ -99,3 +100,60 @@ def test_a_break_behind_the_last_byte_does_not_matter() -> None:
 
     with retrying(store).get("name") as reader:
         assert read_all(reader) == CONTENT
+
+
+class Dripping(Fragile):
+    """Each answer gives `bytes_each` bytes and breaks after `seconds_each`, as a stall does."""
+
+    def __init__(self, bytes_each: int, seconds_each: float) -> None:
+        super().__init__(bytes_each)
+        self.seconds_each = seconds_each
+        self.now = 0.0
+
+    def get(self, *given: Any, **named: Any) -> Any:
+        self.now += self.seconds_each
+        return super().get(*given, **named)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def read(self, policy: RetryPolicy) -> bytes:
+        store = Retrying(self, policy, sleep=self.sleep, clock=lambda: self.now, draw=lambda: 1.0)
+        with store.get("name") as reader:
+            return read_all(reader)
+
+
+def test_a_body_that_drips_is_given_up_although_each_answer_brings_a_few_bytes() -> None:
+    store = Dripping(bytes_each=1, seconds_each=60.0)
+
+    with pytest.raises(TransientError):
+        store.read(RetryPolicy())
+
+    assert store.now <= 60 + RetryPolicy().total_s + 60
+
+
+def test_with_a_number_of_attempts_only_a_body_that_drips_is_given_up_after_them() -> None:
+    store = Dripping(bytes_each=1, seconds_each=1.0)
+
+    with pytest.raises(TransientError):
+        store.read(RetryPolicy(attempts=4))
+
+    assert len(store.asked) == 4
+
+
+def test_one_that_moves_may_break_as_often_as_it_likes() -> None:
+    store = Dripping(bytes_each=40, seconds_each=0.001)
+
+    assert store.read(RetryPolicy(attempts=3, first_wait_s=0.01)) == CONTENT
+
+
+def test_a_break_after_long_slow_reading_is_worth_as_many_attempts_as_any() -> None:
+    """As when the user limits the bandwidth: nobody is to blame for the time before the first break."""
+    store = Dripping(bytes_each=500, seconds_each=0.0)
+    policy = RetryPolicy(total_s=10)
+    reader = Retrying(store, policy, sleep=store.sleep, clock=lambda: store.now).get("name")
+
+    with reader:
+        first = reader.read(500)
+        store.now += 10_000
+        assert first + read_all(reader) == CONTENT

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import pytest
 
 from datalad_s3ext import errors
 from datalad_s3ext.store.base import DEFAULT_PUT, Body, ObjectInfo, PutOptions, Stored
 from datalad_s3ext.store.memory import MemoryStore
-from datalad_s3ext.store.retrying import Retrying, RetryPolicy
+from datalad_s3ext.store.patience import RetryPolicy
+from datalad_s3ext.store.retrying import Retrying
 
 
 class Flaky(MemoryStore):
@@ -46,6 +50,29 @@ class Flaky(MemoryStore):
             if number == 2:
                 self._fail()
             yield info
+
+
+class Crowded(MemoryStore):
+    """Refuses whoever comes while `most` requests are under way."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.refused = 0
+        self._under_way = 0
+        self._counting = threading.Lock()
+
+    def head(self, name: str) -> ObjectInfo:
+        with self._counting:
+            self._under_way += 1
+            is_too_many = self._under_way > self.most
+            self.refused += is_too_many
+        sleep(0.01)
+        with self._counting:
+            self._under_way -= 1
+        if is_too_many:
+            raise errors.TransientError("busy", http_status=503, code="SlowDown")
+        return super().head(name)
 
 
 class Time:
@@ -172,3 +199,72 @@ def test_jitter_is_full() -> None:
 
     assert policy.wait_s(busy(), 3, 0.0) == 0
     assert policy.wait_s(busy(), 3, 0.5) == 1.0
+
+
+def test_a_number_of_retries_holds_for_every_fault(time: Time) -> None:
+    policy = RetryPolicy.of(retries=7)
+    inner = Flaky(*(errors.Unreachable("no route") for _ in range(99)))
+
+    with pytest.raises(errors.Unreachable):
+        Retrying(inner, policy, sleep=time.sleep, clock=time.clock, draw=lambda: 0.1).head("name")
+
+    assert inner.calls == 8
+
+
+def test_no_retries_means_one_attempt(time: Time) -> None:
+    inner = Flaky(busy())
+
+    with pytest.raises(errors.TransientError):
+        Retrying(inner, RetryPolicy.of(retries=0), sleep=time.sleep, clock=time.clock).head("name")
+
+    assert (inner.calls, time.waits) == (1, [])
+
+
+def test_a_time_stands_for_as_many_attempts_as_it_takes(time: Time) -> None:
+    policy = RetryPolicy.of(patience_s=50_000)
+    inner = Flaky(*(errors.Unreachable("no route") for _ in range(9999)))
+
+    with pytest.raises(errors.Unreachable):
+        Retrying(inner, policy, sleep=time.sleep, clock=time.clock, draw=lambda: 1.0).head("name")
+
+    assert 49_900 < time.now <= 50_000
+    assert inner.calls > 2000
+
+
+def test_what_was_not_chosen_stays_as_it_is() -> None:
+    assert RetryPolicy.of() == RetryPolicy()
+    assert RetryPolicy.of(stall_s=5) == RetryPolicy(stall_s=5)
+    assert RetryPolicy.of(retries=1).total_s == RetryPolicy().total_s
+
+
+def test_fewer_requests_are_sent_at_once_after_slow_down() -> None:
+    """Where all went on as before, 200 requests were refused 3000 times; measured."""
+    inner = Crowded(most=5)
+    for name in range(200):
+        MemoryStore.put(inner, str(name), io.BytesIO(b"x"), 1)
+    store = Retrying(inner, RetryPolicy(attempts=50, first_wait_s=0.01, longest_wait_s=0.02))
+
+    with ThreadPoolExecutor(16) as workers:
+        list(workers.map(store.head, [str(name) for name in range(200)]))
+
+    assert inner.refused <= 200
+    assert store._gate._under_way == 0
+
+
+@pytest.mark.parametrize("close_early", [False, True])
+def test_an_answer_counts_until_it_was_read_or_closed(close_early: bool) -> None:
+    inner = MemoryStore()
+    inner.put("name", io.BytesIO(b"content"), 7)
+    store = Retrying(inner)
+
+    reader = store.get("name")
+    reader.read(3)
+    assert store._gate._under_way == 1
+    if close_early:
+        reader.close()
+    else:
+        reader.read(4)
+
+    assert store._gate._under_way == 0
+    reader.close()
+    assert store._gate._under_way == 0

@@ -9,7 +9,7 @@ import pytest
 
 from datalad_s3ext import errors
 from datalad_s3ext.store import s3_core
-from datalad_s3ext.store.base import PartReceipt
+from datalad_s3ext.store.base import ObjectInfo, PartReceipt
 from datalad_s3ext.store.probe import probe
 from datalad_s3ext.store.s3 import S3Store
 from tests.support.hostile import HtmlServer
@@ -30,6 +30,8 @@ EVERYTHING: dict[str, Call] = {
     "get": lambda s: s.get("a"),
     "get range": lambda s: s.get("a", start=1, length=2),
     "put": lambda s: s.put("a", io.BytesIO(b"x"), 1),
+    "copy": lambda s: s.copy(ObjectInfo("a", 1, "e"), "b"),
+    "copy_part": lambda s: s.copy_part(ObjectInfo("a", 1, "e"), 0, 1, "b", "id", 1),
     "delete": lambda s: s.delete("a"),
     "list": lambda s: list(s.list()),
     "create_upload": lambda s: s.create_upload("a"),

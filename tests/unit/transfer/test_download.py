@@ -20,7 +20,7 @@ RANGE = 1000
 
 @pytest.fixture
 def pool():
-    pool = Pool(connections=4, buffers=3, buffer_bytes=RANGE)
+    pool = Pool(connections=4, memory_bytes=3 * RANGE, buffer_bytes=RANGE)
     yield pool
     pool.close()
 

@@ -28,7 +28,7 @@ BEGUN = Begun("here", "name", "id-1", 10_000, PART)
 
 FORMAT_1 = b"""\
 {"format": 1, "place": "here", "name": "name", "upload_id": "id-1", "size_bytes": 10000, "part_bytes": 1000}
-{"number": 2, "md5": "aa", "etag": "bb"}
+{"number": 2, "digest": "aa", "etag": "bb"}
 """
 
 

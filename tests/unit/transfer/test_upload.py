@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from datalad_s3ext.errors import IntegrityError, LocalError, TransientError, UploadNotFound
 from datalad_s3ext.providers.schema import Upload
-from datalad_s3ext.store.base import ObjectInfo, PartReceipt, Stored
+from datalad_s3ext.store.base import ObjectInfo, PartReceipt, RangeReader, Stored
 from datalad_s3ext.store.memory import MemoryStore
 from datalad_s3ext.transfer.pool import Cancelled, Pool
 from datalad_s3ext.transfer.progress import Progress
@@ -178,17 +179,70 @@ def test_etags_that_mean_nothing_cost_one_look(tmp_path: Path, pool: Pool, size:
     assert len(list(store.list())) == 3
 
 
-def test_a_completion_whose_answer_was_lost_is_recognised(tmp_path: Path, pool: Pool) -> None:
-    class Forgetful(MemoryStore):
-        def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:
-            super().complete_upload(name, upload_id, parts)
-            raise UploadNotFound("no such upload")
+class Forgetful(MemoryStore):
+    """Makes the object appear, perhaps of other bytes, and does not remember the upload."""
 
-    store, path = Forgetful(), write(tmp_path, 3 * PART)
+    def __init__(self, etag: str | None = None, instead: bytes | None = None) -> None:
+        super().__init__()
+        self.etag = etag
+        self.instead = instead
+        self.gets = 0
 
-    upload(store, path, pool)
+    def complete_upload(self, name: str, upload_id: str, parts: Any) -> Stored:
+        super().complete_upload(name, upload_id, parts)
+        if self.instead is not None:
+            self.put(name, BytesIO(self.instead), len(self.instead))
+        raise UploadNotFound("no such upload")
+
+    def head(self, name: str) -> ObjectInfo:
+        found = super().head(name)
+        return found if self.etag is None else replace(found, etag=self.etag)
+
+    def get(self, *args: Any, **kw: Any) -> RangeReader:
+        self.gets += 1
+        return super().get(*args, **kw)
+
+
+@pytest.mark.parametrize(
+    ("etag", "gets"), [(None, 0), ("opaque", 3), ("", 3), ("0" * 32, 3), ("0" * 32 + "-3", 3)]
+)
+@pytest.mark.parametrize("limits", [LIMITS, UNKNOWN])
+def test_a_completion_whose_answer_was_lost_is_recognised(
+    tmp_path: Path, pool: Pool, etag: str | None, gets: int, limits: Upload
+) -> None:
+    """By its ETag, or by its bytes, each of which is read once."""
+    store, path = Forgetful(etag), write(tmp_path, 3 * PART)
+
+    upload(store, path, pool, limits)
 
     assert read(store) == path.read_bytes()
+    assert store.gets - 1 == gets
+
+
+@pytest.mark.parametrize(("size", "gets"), [(3 * PART, 1), (3 * PART - 1, 0), (3 * PART + 1, 0)])
+def test_another_object_in_its_place_is_no_success_and_is_left_alone(
+    tmp_path: Path, pool: Pool, size: int, gets: int
+) -> None:
+    store = Forgetful("opaque", instead=bytes(size))
+
+    with pytest.raises(UploadNotFound):
+        upload(store, write(tmp_path, 3 * PART), pool)
+
+    assert store.gets == gets
+    assert read(store) == bytes(size)
+
+
+def test_what_cannot_be_read_back_is_neither_stored_nor_gone(tmp_path: Path, pool: Pool) -> None:
+    class Unreadable(Forgetful):
+        def get(self, *args: Any, **kw: Any) -> RangeReader:
+            raise TransientError("the network is gone")
+
+    store = Unreadable("opaque")
+
+    with pytest.raises(TransientError, match="the network is gone"):
+        upload(store, write(tmp_path, 3 * PART), pool)
+
+    assert [info.name for info in store.list()] == ["name"]
 
 
 def test_an_upload_that_vanished_is_no_success(tmp_path: Path, pool: Pool) -> None:
@@ -231,7 +285,10 @@ def test_progress_never_goes_back_and_ends_at_the_size(tmp_path: Path, pool: Poo
     assert told[-1:] in ([], [10 * PART])
 
 
-def test_a_cancelled_process_leaves_no_parts(tmp_path: Path, pool: Pool) -> None:
+@pytest.mark.parametrize("parts", [10, 40])
+def test_a_cancelled_process_leaves_no_parts(tmp_path: Path, pool: Pool, parts: int) -> None:
+    """However many still wait for a free connection."""
+
     class Stopping(MemoryStore):
         def upload_part(self, *args: Any, **kw: Any) -> PartReceipt:
             pool.cancel()
@@ -240,23 +297,9 @@ def test_a_cancelled_process_leaves_no_parts(tmp_path: Path, pool: Pool) -> None
     store = Stopping()
 
     with pytest.raises(Cancelled):
-        upload(store, write(tmp_path, 10 * PART), pool)
+        upload(store, write(tmp_path, parts * PART), pool)
 
     assert list(store.list()) == []
-    assert list(store.list_uploads()) == []
-
-
-def test_a_failure_with_many_parts_waiting_leaves_none(tmp_path: Path, pool: Pool) -> None:
-    class Stopping(MemoryStore):
-        def upload_part(self, *args: Any, **kw: Any) -> PartReceipt:
-            pool.cancel()
-            return super().upload_part(*args, **kw)
-
-    store = Stopping()
-
-    with pytest.raises(Cancelled):
-        upload(store, write(tmp_path, 40 * PART), pool)
-
     assert list(store.list_uploads()) == []
 
 

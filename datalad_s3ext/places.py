@@ -13,6 +13,11 @@ def user_providers() -> Path:
     return _base("XDG_CONFIG_HOME", ".config") / "providers"
 
 
+def measured_services() -> Path:
+    """Return the folder of what `datalad s3-doctor --save` measured, one file per service."""
+    return _base("XDG_CONFIG_HOME", ".config") / "measured"
+
+
 def server_home() -> Path:
     """Return the folder of the local S3 server: its data, keys and log.
 

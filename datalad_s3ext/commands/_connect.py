@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from datalad_s3ext.credentials.model import Anonymous
 from datalad_s3ext.errors import ConfigError, S3xError
-from datalad_s3ext.providers.load import load_provider
+from datalad_s3ext.providers.load import load_provider, load_recorded
 from datalad_s3ext.providers.resolve import (
     Connection,
     is_loopback_host,
@@ -99,7 +99,7 @@ def _local_server(settings: RemoteSettings) -> str:
 def _provider(provider_id: str, endpoint: str | None, dataset: Path) -> Provider:
     """Return the preset; with an endpoint recorded, one that is unknown here does not matter."""
     try:
-        return load_provider(provider_id, dataset=dataset)
+        return load_recorded(provider_id, dataset=dataset, endpoint=endpoint)
     except ConfigError:
         if endpoint is None:
             raise

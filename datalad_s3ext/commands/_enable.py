@@ -7,15 +7,17 @@ hold the remote's own UUID. That the person runs this command is what git-annex 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from datalad_s3ext.commands import _access, _connect
+from datalad_s3ext.commands import _access, _connect, _verify
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._datasets import bring_up_to_date, enable
+from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
 from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
 from datalad_s3ext.providers.resolve import Connection
@@ -33,6 +35,7 @@ class Enabled:
     remote: SpecialRemote | None = None
     credential_source: str | None = None
     endpoint: str | None = None
+    verify_by: VerifyBy | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Enabler:
     choice: Choice
     name: str | None = None
     dry_run: bool = False
+    verify_by: VerifyBy | None = None
 
     def run(self, path: Path) -> Iterator[Enabled]:
         """Enable in the data set at `path` what was asked for, or all that can be enabled.
@@ -54,7 +58,7 @@ class Enabler:
         if not chosen:
             yield self._nothing_to_do(known)
         for remote in chosen:
-            yield self._one(path, remote)
+            yield self._refused(remote) or self._verified(path, self._one(path, remote))
 
     def _is_meant(self, remote: SpecialRemote) -> bool:
         return self.name in {None, remote.name, remote.enabled_as, remote.id}
@@ -66,6 +70,15 @@ class Enabler:
         return Enabled(
             "impossible", f"no special remote {self.name!r} on S3 is known here; known: {names}"
         )
+
+    def _refused(self, remote: SpecialRemote) -> Enabled | None:
+        """Say no, before anything is contacted, to a verification that would not be one."""
+        try:
+            _verify.check_possible(self.verify_by, remote.parameters)
+        except ConfigError as exc:
+            text = f"{remote.name!r} was left as it is: {exc}"
+            return Enabled("error" if self.name else "impossible", text, remote)
+        return None
 
     def _one(self, path: Path, remote: SpecialRemote) -> Enabled:
         done, works = f"{remote.enabled_as!r} is enabled already", False
@@ -83,6 +96,22 @@ class Enabler:
             return self._not_enabled(remote, exc)
         except S3xError as exc:
             return self._not_enabled(remote, exc)
+
+    def _verified(self, path: Path, enabled: Enabled) -> Enabled:
+        """Switch to who shall verify what comes from a remote that is in use now, and tell who does."""
+        remote, wanted = enabled.remote, self.verify_by
+        if remote is None or not remote.is_ours or enabled.status not in {"ok", "notneeded"}:
+            return enabled
+        name = remote.enabled_as or remote.name
+        current = _verify.current(path, name)
+        if wanted in {None, current}:
+            return replace(enabled, verify_by=current)
+        if self.dry_run:
+            plan = ", ".join(map(shlex.join, _verify.commands(name, wanted)))
+            return replace(enabled, status="ok", message=f"{enabled.message}; would run {plan}")
+        _verify.choose(path, name, wanted)
+        text = f"{_verify.told(wanted)}; {enabled.message}"
+        return replace(enabled, status="ok", message=text, verify_by=wanted)
 
     def _not_enabled(self, remote: SpecialRemote, exc: S3xError) -> Enabled:
         text = f"{remote.name!r} was not enabled: {exc}"

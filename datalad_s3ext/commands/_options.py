@@ -7,7 +7,17 @@ from datalad.interface.common_opts import recursion_flag, recursion_limit
 from datalad.support.constraints import EnsureNone
 from datalad.support.param import Parameter
 
-__all__ = ["ANONYMOUS", "CREDENTIAL", "DATASET", "PROFILE", "recursion_flag", "recursion_limit"]
+from datalad_s3ext.commands._verify import CHOICES
+
+__all__ = [
+    "ANONYMOUS",
+    "CREDENTIAL",
+    "DATASET",
+    "PROFILE",
+    "VERIFY_BY",
+    "recursion_flag",
+    "recursion_limit",
+]
 
 DATASET = Parameter(
     args=("-d", "--dataset"),
@@ -34,4 +44,13 @@ ANONYMOUS = Parameter(
     args=("--anonymous",),
     action="store_true",
     doc="""send no credentials at all""",
+)
+
+VERIFY_BY = Parameter(
+    args=("--verify-by",),
+    choices=CHOICES,
+    doc="""who verifies the content that this clone receives. git-annex (default): it hashes the
+    file. s3x: the remote hashes while it receives, which saves git-annex reading large files
+    again, and refuses keys without a checksum that it can compute; not for encrypted or chunked
+    content. Kept in the local git configuration only; without the option, an earlier choice stays""",
 )

@@ -59,6 +59,8 @@ class Wish:
     encryption: str | None = None
     chunk: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    """What should be told before anything is contacted."""
 
     @property
     def writable(self) -> bool:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from datalad_s3ext.commands import _access, _connect
+from datalad_s3ext.commands import _access, _connect, _verify
 from datalad_s3ext.commands._access import Access
 from datalad_s3ext.commands._datasets import bring_up_to_date, check_is_annex, enable
 from datalad_s3ext.commands._decide import Existing, Verdict, changed_parameters, decide, only
 from datalad_s3ext.commands._settings import Wish, normal_prefix, parameters_of
+from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Identity, Keys
 from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
 from datalad_s3ext.repo import annex, remotes
@@ -39,6 +40,7 @@ class Outcome:
     probed: bool = False
     autoenable: bool | None = None
     planned: Sequence[str] = field(default_factory=tuple)
+    verify_by: VerifyBy | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Setup:
     existing: Existing = "error"
     autoenable: Autoenable = "auto"
     dry_run: bool = False
+    verify_by: VerifyBy | None = None
 
     def run(self, path: Path, below: str = "") -> Outcome:
         """Set the remote up in the data set at `path`; on failure nothing is recorded.
@@ -74,9 +77,9 @@ class Setup:
         known, names = remotes.special_remotes(path), remotes.git_remote_names(path)
         verdict = decide(known, names, self.wish, wanted, self.existing)
         verdict = self._even_if_nothing_changes(path, verdict)
+        self._check_verification(path, wanted, verdict)
         if verdict.step == "nothing":
-            uuid = verdict.remote.uuid if verdict.remote else None
-            return Outcome("notneeded", verdict.message, uuid, prefix)
+            return self._only_verification(path, prefix, verdict)
         if self.dry_run:
             return self._plan(path, prefix, wanted, verdict)
         return self._carry_out(path, prefix, wanted, verdict)
@@ -94,6 +97,42 @@ class Setup:
         if self.dry_run or annex.unconfirmed(path, remote.enabled_as or remote.name) is None:
             return verdict
         return replace(verdict, step="enable")
+
+    def _name(self, verdict: Verdict) -> str:
+        """Return the name of the git remote."""
+        return (verdict.remote and verdict.remote.enabled_as) or self.wish.name
+
+    def _check_verification(self, path: Path, wanted: Mapping[str, str], verdict: Verdict) -> None:
+        """Refuse a remote whose content s3x shall verify, now or since earlier, and could not."""
+        by = self.verify_by or _verify.current(path, self._name(verdict))
+        recorded = verdict.remote.parameters if verdict.remote else wanted
+        for parameters in (recorded, wanted):
+            _verify.check_possible(by, parameters)
+
+    def _verify_commands(self, path: Path, verdict: Verdict) -> list[list[str]]:
+        """Return the git commands that bring about who shall verify."""
+        name, by = self._name(verdict), self.verify_by
+        if by in {None, _verify.current(path, name)}:
+            return []
+        return _verify.commands(name, by)
+
+    def _only_verification(self, path: Path, prefix: str, verdict: Verdict) -> Outcome:
+        """Return what is to be said when all is as wished, but for who verifies, which is changed."""
+        remote, by = verdict.remote, self.verify_by
+        name, plan = self._name(verdict), self._verify_commands(path, verdict)
+        current = _verify.current(path, name)
+        unchanged = Outcome(
+            "notneeded", verdict.message, remote.uuid if remote else None, prefix, verify_by=current
+        )
+        if by is None or not plan or verdict.changes:
+            return unchanged
+        if self.dry_run:
+            planned = list(map(shlex.join, plan))
+            text = f"dry run, nothing was changed; would: {'; '.join(planned)}"
+            return replace(unchanged, status="ok", message=text, planned=planned)
+        _verify.choose(path, name, by)
+        text = f"{verdict.message} but this: {_verify.told(by)}"
+        return replace(unchanged, status="ok", message=text, verify_by=by)
 
     def _wanted(self, prefix: str) -> dict[str, str]:
         wanted = parameters_of(self.wish, prefix)
@@ -125,7 +164,11 @@ class Setup:
         outcome = Outcome(
             "ok", "", uuid, prefix, identity.source, bool(report.bucket_created), probed=True
         )
-        outcome = replace(outcome, autoenable=self._autoenable(path, verdict, outcome, identity))
+        outcome = replace(
+            outcome,
+            autoenable=self._autoenable(path, verdict, outcome, identity),
+            verify_by=_verify.current(path, self._name(verdict)),
+        )
         return replace(outcome, message=_success(self.wish, verdict, outcome, identity))
 
     def _check_owner(
@@ -153,8 +196,7 @@ class Setup:
         self, path: Path, wanted: Mapping[str, str], verdict: Verdict, identity: Identity
     ) -> str:
         """Have git-annex record the remote and return its UUID."""
-        known = verdict.remote
-        name = (known and known.enabled_as) or self.wish.name
+        known, name = verdict.remote, self._name(verdict)
         local = self._local_config(path, name)
         config = {**local, **_access.masking_config(path, name, identity)}
         env = _access.environment(identity)
@@ -167,6 +209,8 @@ class Setup:
         for setting, value in local.items():
             remotes.set_local(path, setting, value)
         self.access.settle(path, name, known, identity)
+        if self.verify_by is not None:
+            _verify.choose(path, name, self.verify_by)
         return known.uuid
 
     def _local_config(self, path: Path, name: str) -> dict[str, str]:
@@ -211,6 +255,7 @@ class Setup:
             + (", creating the bucket if it is not there" if known is None else ""),
             shlex.join(["git", "annex", *command]),
             *(shlex.join(["git", "config", *setting]) for setting in config.items()),
+            *map(shlex.join, self._verify_commands(path, verdict)),
         ]
         message = f"dry run, nothing was contacted or changed; would: {'; '.join(planned)}"
         uuid = known.uuid if known else None

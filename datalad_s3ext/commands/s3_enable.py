@@ -17,6 +17,7 @@ from datalad_s3ext.commands._datasets import datasets
 from datalad_s3ext.commands._enable import Enabled, Enabler
 from datalad_s3ext.commands._records import sibling_record
 from datalad_s3ext.commands._settings import type_label
+from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.errors import S3xError
 
 ACTION = "s3_enable"
@@ -49,6 +50,7 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
         "profile": _options.PROFILE,
         "credential": _options.CREDENTIAL,
         "anonymous": _options.ANONYMOUS,
+        "verify_by": _options.VERIFY_BY,
         "dry_run": Parameter(
             args=("--dry-run",),
             action="store_true",
@@ -70,6 +72,11 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
             "code_py": "s3_enable(name='mdx', profile='lab')",
             "code_cmd": "datalad s3-enable -s mdx --profile lab",
         },
+        {
+            "text": "Have large files verified while they come",
+            "code_py": "s3_enable(name='mdx', verify_by='s3x')",
+            "code_cmd": "datalad s3-enable -s mdx --verify-by s3x",
+        },
     ]
 
     @staticmethod
@@ -81,6 +88,7 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
         profile: str | None = None,
         credential: str | None = None,
         anonymous: bool = False,
+        verify_by: VerifyBy | None = None,
         dry_run: bool = False,
         dataset: object = None,
         recursive: bool = False,
@@ -91,7 +99,7 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
             dataset, recursive=recursive, recursion_limit=recursion_limit, purpose="enable S3"
         ):
             try:
-                enabler = Enabler(Choice(profile, credential, anonymous), name, dry_run)
+                enabler = Enabler(Choice(profile, credential, anonymous), name, dry_run, verify_by)
                 for enabled in enabler.run(path):
                     yield _record(path, enabled)
             except S3xError as exc:
@@ -117,4 +125,5 @@ def _record(path: Path, enabled: Enabled) -> dict[str, Any]:
         name=remote.enabled_as or remote.name, uuid=remote.uuid, remote_type=type_label(remote),
         provider=remote.parameters.get("provider"), bucket=remote.bucket, prefix=remote.prefix,
         endpoint=enabled.endpoint, credential_source=enabled.credential_source,
+        verify_by=enabled.verify_by,
     )  # fmt: skip

@@ -16,11 +16,13 @@ from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._checks import check_names, check_wish
 from datalad_s3ext.commands._datasets import datasets
 from datalad_s3ext.commands._decide import Existing
-from datalad_s3ext.commands._records import sibling_record
+from datalad_s3ext.commands._preset import check_consent, notices
+from datalad_s3ext.commands._records import lgr, sibling_record
 from datalad_s3ext.commands._settings import RemoteType, Wish, split_settings
 from datalad_s3ext.commands._setup import Autoenable, Outcome, Setup, next_step
+from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.errors import S3xError
-from datalad_s3ext.providers.load import load_provider
+from datalad_s3ext.providers.load import find_file
 from datalad_s3ext.providers.resolve import resolve
 from datalad_s3ext.providers.schema import Addressing, Signature
 
@@ -113,6 +115,7 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
             metavar="SIZE",
             doc="""store files in pieces of this size (50MiB); by default whole""",
         ),
+        "verify_by": _options.VERIFY_BY,
         "existing": Parameter(
             args=("--existing",),
             choices=("skip", "error", "reconfigure"),
@@ -173,6 +176,7 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
         remote_type: str = "s3x",
         encryption: str | None = None,
         chunk: str | None = None,
+        verify_by: VerifyBy | None = None,
         existing: str = "error",
         autoenable: str = "auto",
         dry_run: bool = False,
@@ -189,6 +193,7 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
             "name": provider if name is None else name, "endpoint": endpoint, "region": region,
             "remote_type": remote_type, "encryption": encryption, "chunk": chunk, "settings": pairs,
             "more_settings": more_settings or (),
+            "keys_are_named": bool(profile or credential or anonymous),
         }  # fmt: skip
         found = datasets(
             dataset, recursive=recursive, recursion_limit=recursion_limit, purpose="set up S3"
@@ -207,6 +212,7 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
                     cast(Existing, existing),
                     cast(Autoenable, autoenable),
                     dry_run,
+                    verify_by,
                 )
                 yield _record(path, setup, setup.run(path, below))
             except S3xError as exc:
@@ -239,7 +245,8 @@ def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
         When a preset, setting or endpoint is unknown or makes no sense.
     """
     check_names(asked["name"], asked["bucket"], asked["prefix"] or "")
-    provider = load_provider(asked["provider"], dataset=path)
+    file = find_file(asked["provider"], dataset=path)
+    provider = file.load()
     remote_type = cast(RemoteType, asked["remote_type"])
     settings, variables = split_settings(asked["settings"], provider, remote_type)
     more = split_settings(asked["more_settings"], provider, remote_type)
@@ -252,13 +259,17 @@ def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
         addressing=_chosen_addressing(settings),
         signature=_chosen_signature(settings),
     )
+    check_consent(file, connection, is_named=bool(asked["endpoint"]) or asked["keys_are_named"])
     wish = Wish(
         name=asked["name"], provider=provider, connection=connection, bucket=asked["bucket"],
         prefix=asked["prefix"] or "", remote_type=remote_type,
         record_endpoint=bool(asked["endpoint"]) or not provider.endpoint.local_server,
         encryption=asked["encryption"], chunk=asked["chunk"], settings=settings,
+        notices=tuple(notices(file, connection, asked["endpoint"])),
     )  # fmt: skip
     check_wish(wish)
+    for notice in wish.notices:
+        lgr.warning("%s", notice)
     return wish
 
 
@@ -281,7 +292,8 @@ def _record(path: Path, setup: Setup, outcome: Outcome) -> dict[str, Any]:
         remote_type=wish.remote_type, credential_source=outcome.credential_source,
         bucket_created=outcome.bucket_created if outcome.probed else None,
         autoenable=outcome.autoenable, planned=list(outcome.planned) or None,
-        writable=wish.writable,
+        writable=wish.writable, verify_by=outcome.verify_by,
+        notices=list(wish.notices) or None,
     )  # fmt: skip
 
 
@@ -296,6 +308,8 @@ def _lines(res: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "keys", res.get("credential_source") or ""
     checked = "a test object was written, read back, compared and deleted"
     yield "checked", checked if res["writable"] else "the bucket can be read"
+    if res.get("verify_by") == "s3x":
+        yield "content", "is verified by s3x while it comes"
     if res.get("autoenable") is not None:
         yield "clones", "enable it by themselves" if res["autoenable"] else "run datalad s3-enable"
     changed = str(res["message"]).partition("; changed ")[2].partition("; ")[0]

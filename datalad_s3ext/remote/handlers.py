@@ -1,4 +1,4 @@
-"""One method for each request of git-annex, for one job. What jobs share is in :class:`Shared`."""
+"""One method for each request of git-annex, for one job; what jobs share is in :mod:`.shared`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from annexremote import Master, RemoteError, SpecialRemote
+from annexremote import Master, RemoteError
 from annexremote.annexremote import UnexpectedMessage
 
 from datalad_s3ext.errors import AccessDenied, CredentialsError, ObjectNotFound, S3xError, one_line
+from datalad_s3ext.remote.exports import ExportRequests
 from datalad_s3ext.remote.local import LocalChoices, read_choices
 from datalad_s3ext.remote.messages import HungUp
-from datalad_s3ext.remote.place import Place, Places, connect, foreign_marker, load_preset, open_place
-from datalad_s3ext.remote.settings import SETTINGS, RemoteSettings, read_settings
+from datalad_s3ext.remote.place import Place, connect, foreign_marker, load_preset, open_place
+from datalad_s3ext.remote.settings import SETTINGS
+from datalad_s3ext.remote.shared import Shared
 from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
     from datalad_s3ext.credentials.model import Keys
-    from datalad_s3ext.transfer.journal import Journals
-    from datalad_s3ext.transfer.pool import Pool
+    from datalad_s3ext.repo.digests import KeyDigest
 
 CREDS = "s3xcreds"
 """The name under which git-annex embeds our keys."""
@@ -34,69 +34,7 @@ COST_NETWORK = 200
 """git-annex's "expensive", its default for remotes across a network."""
 
 
-class Shared:
-    """What all jobs of the process share. Every method may be called from any thread."""
-
-    def __init__(self) -> None:
-        self.places = Places()
-        self._lock = Lock()
-        self._settings: RemoteSettings | None = None
-        self._uuid: str | None = None
-        self._pool: Pool | None = None
-        self._pool_lock = Lock()  # never held while git-annex is asked: `stop` needs it
-        self.ended = Event()
-        self._journals: Journals | None = None
-
-    def settings(self, annex: Master) -> RemoteSettings:
-        """Return the remote's parameters, asked for once."""
-        with self._lock:
-            if self._settings is None:
-                self._settings = read_settings(annex.getconfig)
-            return self._settings
-
-    def uuid(self, annex: Master) -> str:
-        """Return the remote's UUID, asked for once."""
-        with self._lock:
-            if self._uuid is None:
-                self._uuid = str(annex.getuuid())
-            return self._uuid
-
-    def journals(self, annex: Master, place: Place) -> Journals:
-        """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""
-        from datalad_s3ext.repo.folders import annex_folder, as_file_name
-        from datalad_s3ext.transfer.journal import Journals
-        from datalad_s3ext.transfer.parted import take_back_stale
-
-        uuid = self.uuid(annex)
-        with self._lock:
-            is_first = self._journals is None
-            if self._journals is None:
-                folder = annex_folder(Path(annex.getgitdir())) / "s3x" / as_file_name(uuid)
-                self._journals = Journals(folder)
-            journals = self._journals
-        if is_first:  # not under the lock: the server may be slow, and other jobs go on
-            take_back_stale(place.store, place.upload_rules.place, journals)
-        return journals
-
-    @property
-    def pool(self) -> Pool:
-        """Return the workers, started at first use."""
-        from datalad_s3ext.transfer.pool import Pool
-
-        with self._pool_lock:
-            if self._pool is None:
-                self._pool = Pool(cancelled=self.ended)
-            return self._pool
-
-    def stop(self) -> None:
-        """End transfers under way: git-annex has gone."""
-        with self._pool_lock:
-            self.ended.set()
-            if self._pool is not None:
-                self._pool.cancel()
-
-
-class S3xRemote(SpecialRemote):  # type: ignore[misc]
+class S3xRemote(ExportRequests):
     """The special remote as one job sees it.
 
     Methods raise annexremote's `RemoteError` with one line that says what failed, why, and what to do.
@@ -156,6 +94,7 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
         from datalad_s3ext.transfer.progress import Progress
 
         with self._reported():
+            digest = self._digest(key, local_file)
             place = self._for_reading()
             download_file(
                 place.store,
@@ -164,6 +103,7 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
                 expected_bytes=parse_key(key).stored_bytes,
                 pool=self._shared.pool,
                 progress=Progress(self.annex.progress),
+                digest=digest,
             )
 
     def checkpresent(self, key: str) -> bool:
@@ -211,7 +151,7 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
             settings = self._shared.settings(self.annex)
         except S3xError:
             return None
-        if not settings.publicurl:
+        if not settings.publicurl or settings.exporttree:  # files have other names than their keys
             return None
         return Layout(settings.fileprefix).url_below(settings.publicurl, key)
 
@@ -275,12 +215,22 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
 
     def _choices(self) -> LocalChoices:
         if "GETGITREMOTENAME" not in self.annex.protocol.extensions:
-            return LocalChoices()
+            return read_choices("")
         try:
             name = self.annex.getgitremotename()
         except UnexpectedMessage:  # git-annex before 10.20260115, during INITREMOTE
-            return LocalChoices()
-        return read_choices(name) if name else LocalChoices()
+            return read_choices("")
+        return read_choices(name or "")
+
+    def _digest(self, key: str, local_file: str) -> KeyDigest | None:
+        """Return what verifies the content of `key` when git-annex does not."""
+        from datalad_s3ext.remote.verifying import required_digest
+
+        if self._shared.verifies is None:
+            self._shared.verifies = self._choices().verify
+        if not self._shared.verifies:
+            return None
+        return required_digest(key, Path(local_file), self._shared.uuid(self.annex))
 
     def _for_writing(self) -> Place:
         uuid = self._shared.uuid(self.annex)
@@ -293,7 +243,11 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
     def _is_public(self) -> bool:
         """Tell whether everybody can read the remote's own marker: then it can be used for reading."""
         try:
-            return self._open(anonymous=True).marker() == self._shared.uuid(self.annex)
+            place, uuid = self._open(anonymous=True), self._shared.uuid(self.annex)
+            if self._shared.settings(self.annex).publicurl and not place.is_marked:
+                return place.is_readable_by_all(uuid)
+            found = place.marker()
+            return found == uuid or (found is None and not place.is_marked)
         except S3xError:
             return False
 
@@ -304,8 +258,10 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
         environment_first = prefer_environment and "AWS_ACCESS_KEY_ID" in os.environ
         wanted = anonymous or os.environ.get("S3X_ANONYMOUS") == "1"
         remembered = None if environment_first or wanted else self._remembered_keys()
+        choices = self._choices()
         return open_place(
-            settings, self._choices(), remembered=remembered, anonymous=wanted,
+            settings, choices, remembered=remembered, anonymous=wanted,
+            throttle=self._shared.throttle(choices),
             sleep=interruptible_sleep(self._shared.ended),
         )  # fmt: skip
 
@@ -350,6 +306,8 @@ class S3xRemote(SpecialRemote):  # type: ignore[misc]
 
         uuid = self._shared.uuid(self.annex)
         found = place.marker()
+        if found is None and not place.is_marked:
+            return
         if found is None:
             text = uuid.encode()
             place.store.put(place.layout.marker, BytesIO(text), len(text))

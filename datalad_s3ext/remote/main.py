@@ -51,8 +51,9 @@ def _end(number: int, _: object) -> None:
 
 
 def _serve(wire: Wire) -> None:
-    from datalad_s3ext.remote.handlers import S3xRemote, Shared
+    from datalad_s3ext.remote.handlers import S3xRemote
     from datalad_s3ext.remote.session import Session
+    from datalad_s3ext.remote.shared import Shared
 
     shared = Shared()
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.providers.schema import Provider, Signature
     from datalad_s3ext.store.base import ObjectStore, PutOptions
+    from datalad_s3ext.store.throttled import Throttle
     from datalad_s3ext.transfer.source import UploadRules
 
 lgr = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Place:
     identity: Identity
     layout: Layout
     upload_rules: UploadRules
+    is_marked: bool = True
+    """Has a marker. An exported tree gets none, as with built-in S3, but may lie beside one."""
 
     def marker(self) -> str | None:
         """Return the UUID in the marker object; ``None`` when there is no marker."""
@@ -64,6 +67,21 @@ class Place:
             self.store.confirm_s3()
         elif found != uuid:
             raise foreign_marker(self, found)
+
+    def is_readable_by_all(self, uuid: str) -> bool:
+        """Tell whether what is read here without keys can be believed.
+
+        Files of an exported tree can be anyway: git-annex compares them with their keys.
+
+        Raises
+        ------
+        S3xError
+            It cannot be found out.
+        """
+        if self.is_marked:
+            return self.marker() == uuid
+        self.store.confirm_s3()
+        return True
 
 
 def foreign_marker(place: Place, found: str) -> ConfigError:
@@ -93,11 +111,11 @@ def load_preset(settings: RemoteSettings) -> Provider:
     Raises
     ------
     ConfigError
-        When there is none of that name.
+        When there is none of that name, or one of the data set would say where keys go.
     """
-    from datalad_s3ext.providers.load import load_provider
+    from datalad_s3ext.providers.load import load_recorded
 
-    return load_provider(settings.provider, dataset=dataset_root())
+    return load_recorded(settings.provider, dataset=dataset_root(), endpoint=settings.endpoint)
 
 
 def connect(
@@ -139,6 +157,7 @@ def open_place(
     *,
     remembered: Keys | None = None,
     anonymous: bool = False,
+    throttle: Throttle | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Place:
     """Open the bucket of a remote.
@@ -149,6 +168,8 @@ def open_place(
         Keys that git-annex keeps for this remote.
     anonymous
         Send no credentials, whatever there is.
+    throttle
+        The bandwidth of this process; by default there is no limit.
     sleep
         How to wait between two tries; may raise to give up.
 
@@ -158,6 +179,7 @@ def open_place(
         When a setting or the keys are missing or wrong. Nothing has been sent yet.
     """
     from datalad_s3ext.credentials.chain import find_identity
+    from datalad_s3ext.store.patience import RetryPolicy
     from datalad_s3ext.store.retrying import open_patient_store
     from datalad_s3ext.transfer.source import UploadRules
 
@@ -169,7 +191,12 @@ def open_place(
         remembered=remembered,
         endpoint_url=connection.endpoint_url,
     )
-    store = open_patient_store(connection, identity, settings.bucket, sleep=sleep)
+    policy = RetryPolicy.of(
+        retries=choices.retries, patience_s=choices.patience_s, stall_s=choices.stall_s
+    )
+    store = open_patient_store(
+        connection, identity, settings.bucket, policy=policy, throttle=throttle, sleep=sleep
+    )
     rules = UploadRules.of(
         connection.provider.upload,
         place=f"{connection.endpoint_url or connection.region}/{settings.bucket}"
@@ -177,7 +204,9 @@ def open_place(
         part_size=settings.partsize,
         options=_put_options(settings),
     )
-    return Place(store, connection, identity, Layout(settings.fileprefix), rules)
+    return Place(
+        store, connection, identity, Layout(settings.fileprefix), rules, not settings.exporttree
+    )
 
 
 def _put_options(settings: RemoteSettings) -> PutOptions:
@@ -236,7 +265,7 @@ def _opened_by_nobody(opener: Callable[[bool], Place], uuid: str, refused: S3xEr
     """Open the bucket as everybody can, or raise `refused`, which says more."""
     try:
         place = opener(True)
-        if place.marker() == uuid:
+        if place.is_readable_by_all(uuid):
             return place
     except S3xError as error:
         lgr.debug("the bucket is not public either: %s", error)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from threading import Thread
 from typing import TYPE_CHECKING, BinaryIO
 
-from annexremote import Master
+from annexremote import Master, RemoteError, UnsupportedRequest
 from annexremote.annexremote import Protocol, UnexpectedMessage
 
 from datalad_s3ext.errors import one_line
@@ -53,6 +53,7 @@ class Requests(Protocol):  # type: ignore[misc]
         word, separator, rest = line.partition(" ")
         method = self.lookupMethod(word)
         if method is None:
+            self.exporting = ""
             return UNSUPPORTED
         try:
             reply: str | None = method(rest) if separator else method()
@@ -61,7 +62,27 @@ class Requests(Protocol):  # type: ignore[misc]
         except Exception:  # noqa: BLE001 - the border: an unanswered request would never end
             self.remote.debug(traceback.format_exc())
             return UNSUPPORTED
+        finally:
+            if word.upper() != "EXPORT":
+                self.exporting = ""  # EXPORT names the file of the next request only
         return reply
+
+    def do_EXPORT(self, name: str = "") -> None:  # noqa: N802
+        """Take note of a file's name. There is no answer to this, not even to one without a name."""
+        self.exporting = name
+
+    def do_RENAMEEXPORT(self, param: str) -> str:  # noqa: N802
+        """Rename; unlike annexremote's own, keep blanks at both ends of the new name."""
+        if not self.exporting:
+            return UNSUPPORTED
+        key, _, name = param.partition(" ")
+        try:
+            self.remote.renameexport(key, self.exporting, name)
+        except UnsupportedRequest:
+            return UNSUPPORTED
+        except RemoteError:
+            return f"RENAMEEXPORT-FAILURE {key}"
+        return f"RENAMEEXPORT-SUCCESS {key}"
 
     def do_ERROR(self, message: str) -> None:  # noqa: N802
         """Take note of git-annex's complaint. Answering with ERROR would fail every job."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -98,6 +98,8 @@ class RemoteSettings:
     sse_kms_key_id: str | None = None
     tagging: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    exporttree: bool = False
+    """git-annex's own parameter: objects have the names of files, not of keys."""
 
 
 def read_settings(get: Callable[[str], str]) -> RemoteSettings:
@@ -111,7 +113,7 @@ def read_settings(get: Callable[[str], str]) -> RemoteSettings:
     values = {setting.name: get(setting.name) for setting in SETTINGS}
     for name, value in values.items():
         _check_text(name, value)
-    return _parsed(values.__getitem__)
+    return replace(_parsed(values.__getitem__), exporttree=get("exporttree") in ("yes", "true"))
 
 
 def _parsed(get: Callable[[str], str]) -> RemoteSettings:

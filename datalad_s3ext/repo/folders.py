@@ -24,7 +24,7 @@ def as_file_name(uuid: str) -> str:
     ConfigError
         When it would lead elsewhere.
     """
-    if "/" in uuid or uuid in ("", ".", ".."):
+    if "/" in uuid or "\0" in uuid or uuid in ("", ".", ".."):
         raise ConfigError(
             f"the remote's UUID {uuid!r} is none", remedy="do not use this remote: it is a trap"
         )

@@ -26,6 +26,7 @@ PROGRAM = f"git-annex-remote-{EXTERNAL_TYPE}"
 PROFILE_CONFIG = "s3x-profile"
 ANONYMOUS_CONFIG = "s3x-anonymous"
 SIGNATURE_CONFIG = "s3x-signature"
+VERIFY_CONFIG = "s3x-verify"
 """Names of the local git configuration of a remote, ``remote.<name>.*``; read by the remote, too."""
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from datalad_s3ext.repo import remotes
-from tests.integration.commands.helpers import BOTH_TYPES, enable, publish, setup, state
+from tests.integration.commands.conftest import PublicBucket
+from tests.integration.commands.helpers import BOTH_TYPES, enable, setup, state
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint, boto3_client
 
@@ -32,14 +32,6 @@ def clone(filled: AnnexRepo, tmp_path: Path) -> AnnexRepo:
     copy = AnnexRepo(tmp_path / "clone")
     copy.run("git", "config", "remote.origin.annex-ignore", "true")
     return copy
-
-
-@pytest.fixture
-def no_keys(keys: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.delenv("AWS_ACCESS_KEY_ID")
-        patch.delenv("AWS_SECRET_ACCESS_KEY")
-        yield
 
 
 @BOTH_TYPES
@@ -167,17 +159,12 @@ def test_a_sibling_of_the_same_name_is_left_alone(clone: AnnexRepo) -> None:
 
 @BOTH_TYPES
 def test_a_public_bucket_needs_no_keys(
-    annex: AnnexRepo, moto: Endpoint, bucket_name: str, remote_type: str, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    boto3_client(moto).create_bucket(Bucket=bucket_name)
-    publish(moto, bucket_name)
-    settings = {} if remote_type == "s3x" else {"publicurl": f"{moto.url}/{bucket_name}/"}
-    with monkeypatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", moto.access_key_id)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_access_key)
+    annex: AnnexRepo, public: PublicBucket, remote_type: str, tmp_path: Path
+) -> None:
+    settings = public.settings(remote_type)
+    with public.keys() as moto:
         setup(
-            annex, moto, bucket_name, settings=settings, remote_type=remote_type, autoenable="no"
+            annex, moto, public.name, settings=settings, remote_type=remote_type, autoenable="no"
         )  # fmt: skip
         annex.add("data", b"some content")
         annex.annex("copy", "--to", "s3", "data")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
 
+from tests.integration.commands.conftest import PublicBucket
 from tests.integration.commands.helpers import (
     BOTH_TYPES,
     PRESET,
     objects,
-    publish,
     recorded,
     setup,
     state,
 )
 from tests.support.repos import AnnexRepo
-from tests.support.servers import Endpoint, boto3_client
+from tests.support.servers import Endpoint
 
 pytestmark = [pytest.mark.annex, pytest.mark.server]
 
@@ -119,16 +118,11 @@ def test_a_remote_that_is_known_but_not_in_use_is_enabled(
 
 @BOTH_TYPES
 def test_a_dry_run_contacts_nothing_and_changes_nothing(
-    annex: AnnexRepo, keys: Endpoint, bucket_name: str, remote_type: str
+    annex: AnnexRepo, nobody: Endpoint, bucket_name: str, remote_type: str
 ) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     before = state(annex)
 
-    (record,) = setup(
-        annex, keys.at(url), bucket_name, prefix="p", remote_type=remote_type, dry_run=True
-    )
+    (record,) = setup(annex, nobody, bucket_name, prefix="p", remote_type=remote_type, dry_run=True)
 
     assert record["status"] == "ok", record
     assert record["message"].startswith("dry run")
@@ -172,17 +166,11 @@ def test_subdatasets_get_prefixes_of_their_own(
 
 @BOTH_TYPES
 def test_a_public_bucket_is_enabled_by_clones(
-    annex: AnnexRepo, moto: Endpoint, bucket_name: str, remote_type: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    boto3_client(moto).create_bucket(Bucket=bucket_name)
-    publish(moto, bucket_name)
-    settings = {} if remote_type == "s3x" else {"publicurl": f"{moto.url}/{bucket_name}/"}
-    with monkeypatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", moto.access_key_id)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_access_key)
-
-        (record,) = setup(annex, moto, bucket_name, settings=settings, remote_type=remote_type)
+    annex: AnnexRepo, public: PublicBucket, remote_type: str
+) -> None:
+    settings = public.settings(remote_type)
+    with public.keys() as moto:
+        (record,) = setup(annex, moto, public.name, settings=settings, remote_type=remote_type)
 
     assert record["status"] == "ok", record
     assert record["autoenable"] is True

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import socket
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from tests.integration.commands.helpers import (
     setup,
     state,
 )
+from tests.support.hostile import HtmlServer
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint, boto3_client
 
@@ -57,53 +55,24 @@ def test_nothing_is_recorded_when_the_keys_are_wrong(
 
 @BOTH_TYPES
 def test_nothing_is_recorded_when_nobody_listens(
-    annex: AnnexRepo, keys: Endpoint, bucket_name: str, remote_type: str
+    annex: AnnexRepo, nobody: Endpoint, bucket_name: str, remote_type: str
 ) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     before = state(annex)
 
-    (record,) = setup(annex, keys.at(url), bucket_name, remote_type=remote_type)
+    (record,) = setup(annex, nobody, bucket_name, remote_type=remote_type)
 
     assert record["status"] == "error"
     assert state(annex) == before
-
-
-class _YesMan(BaseHTTPRequestHandler):
-    """The MinIO console: it answers 200 to everything."""
-
-    def _yes(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = b"<!doctype html><title>Console</title>"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _yes  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @BOTH_TYPES
 def test_a_console_that_says_yes_to_everything_is_refused(
     annex: AnnexRepo, keys: Endpoint, bucket_name: str, remote_type: str
 ) -> None:
-    server = HTTPServer(("127.0.0.1", 0), _YesMan)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+    """The MinIO console: it answers 200 to everything."""
     before = state(annex)
-    try:
-        url = f"http://127.0.0.1:{server.server_port}"
-        (record,) = setup(annex, keys.at(url), bucket_name, remote_type=remote_type)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with HtmlServer() as console:
+        (record,) = setup(annex, keys.at(console.url), bucket_name, remote_type=remote_type)
 
     assert record["status"] == "error"
     assert state(annex) == before

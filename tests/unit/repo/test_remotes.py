@@ -47,6 +47,13 @@ def test_empty_lines_and_odd_words_do_no_harm() -> None:
     assert remotes.parse_remote_log(f"\n{A} name=x junk timestamp=oops\n") == {A: {"name": "x"}}
 
 
+@pytest.mark.parametrize("uuid", ["--force", "-c", "../x", "..", "a/b", ".hidden", "a\\b", "ä", "a=b"])
+def test_a_line_whose_first_word_is_no_uuid_is_nobodys(uuid: str) -> None:
+    text = f"{uuid} name=evil type=S3 timestamp=2s\n{A} name=good timestamp=1s\n"
+
+    assert remotes.parse_remote_log(text) == {A: {"name": "good"}}
+
+
 def test_a_remote_is_dead_when_the_newest_word_says_so() -> None:
     text = f"{A} X timestamp=2s\n{A} 1 timestamp=1s\n{B} X timestamp=1s\n{B} ? timestamp=2s\n"
 
@@ -78,6 +85,20 @@ def test_the_service_has_one_name_in_all_spellings(parameters: dict[str, str], e
 )  # fmt: skip
 def test_trees_of_files_have_no_marker(parameters: dict[str, str], expected: bool) -> None:
     assert SpecialRemote(A, "x", "S3", None, parameters).has_marker is expected
+
+
+def write_remote_log(annex: AnnexRepo, text: str) -> None:
+    """Put a remote.log of somebody else into the git-annex branch, as a clone would bring it."""
+    file = annex.path / ".git" / "remote.log"
+    file.write_text(text)
+    index = {"GIT_INDEX_FILE": str(annex.path / ".git" / "other-index")}
+    blob = annex.run("git", "hash-object", "-w", str(file)).stdout.strip()
+    annex.run("git", "read-tree", "git-annex", env=index)
+    entry = f"100644,{blob},remote.log"
+    annex.run("git", "update-index", "--add", "--cacheinfo", entry, env=index)
+    tree = annex.run("git", "write-tree", env=index).stdout.strip()
+    commit = annex.run("git", "commit-tree", "-p", "git-annex", "-m", "x", tree).stdout.strip()
+    annex.run("git", "update-ref", "refs/heads/git-annex", commit)
 
 
 @pytest.mark.annex
@@ -141,6 +162,40 @@ class TestRealRepository:
         assert found["two"].id != found["dir"].id
         assert (found["dir"].enabled_as, found["two"].enabled_as) == ("dir", "two")
         assert found["two"].parameters["encryption"] == "none"
+
+    @pytest.mark.parametrize(
+        "content", ["../../x", "&46;&46;&47;x", "--force", "..", "", f"{B}/", f"{B}&10;x", "&0;"]
+    )
+    def test_a_remote_cannot_claim_a_uuid_that_is_none(self, annex: AnnexRepo, content: str) -> None:
+        write_remote_log(
+            annex,
+            f"{A} name=evil type=S3 bucket=b sameas-uuid={content} timestamp=1s\n"
+            f"{content} encryption=shared cipher=abc timestamp=1s\n",
+        )
+
+        (found,) = remotes.special_remotes(annex.path)
+
+        assert (found.name, found.uuid, found.id, found.config_uuid) == ("evil", A, A, None)
+        assert "cipher" not in found.parameters
+        assert remotes.remembered_keys(annex.path, found) is None
+
+    def test_a_remote_with_another_ones_content_takes_over_only_how_it_is_encoded(
+        self, annex: AnnexRepo
+    ) -> None:
+        write_remote_log(
+            annex,
+            f"{A} sameas-name=two type=S3 bucket=b sameas-uuid={B} timestamp=1s\n"
+            f"{B} name=one type=S3 bucket=other encryption=shared cipher=abc chunk=1MiB"
+            " autoenable=true timestamp=1s\n",
+        )
+
+        found = {remote.name: remote for remote in remotes.special_remotes(annex.path)}
+
+        assert (found["two"].uuid, found["two"].id) == (B, A)
+        assert found["two"].parameters == {
+            "sameas-name": "two", "sameas-uuid": B, "type": "S3", "bucket": "b",
+            "encryption": "shared", "cipher": "abc", "chunk": "1MiB",
+        }  # fmt: skip
 
     def test_a_dead_remote_is_gone(self, annex: AnnexRepo, store: Path) -> None:
         self._init(annex, "dir", store)

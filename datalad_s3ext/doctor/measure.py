@@ -1,0 +1,335 @@
+"""What the service really does, beside what its preset says: requests whose answer is known before."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from datalad_s3ext.credentials.model import Anonymous
+from datalad_s3ext.doctor import checksums
+from datalad_s3ext.doctor.bucket import is_denied
+from datalad_s3ext.doctor.findings import Finding, ok, skipped, unknown, warning
+from datalad_s3ext.doctor.service import ask_as_anybody
+from datalad_s3ext.doctor.subject import Examination
+from datalad_s3ext.doctor.workplace import Workplace
+from datalad_s3ext.errors import S3xError
+from datalad_s3ext.providers.schema import Provider
+from datalad_s3ext.store.diagnose import Inquiry, Reply, with_checksums
+from datalad_s3ext.store.s3_answers import bare_etag
+
+STAGE = "capabilities"
+_BYTES = 100  # enough to tell things apart; CRCs are computed bit by bit
+_ODD_NAME = "a blank+plus&amp;ä~%20"
+_PAGE = 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One capability as it was found."""
+
+    field: str
+    """As the preset calls it (``listing.version``), or a name of our own without a dot."""
+    value: object
+    """``None``: it could not be found out."""
+    text: str
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What a measurement works with: a place of its own that holds one object named ``object``."""
+
+    examination: Examination
+    workplace: Workplace
+    data: bytes
+    etag: str
+
+    @property
+    def inquiry(self) -> Inquiry:
+        return self.workplace.inquiry
+
+    def read(self, **parameters: Any) -> Reply:
+        return self.inquiry.ask("get_object", Key=self.workplace.name("object"), **parameters)
+
+
+def capabilities(examination: Examination) -> Iterator[Finding]:
+    """Measure, compare with the preset, and note the values in the examination."""
+    inquiry = examination.inquiry
+    can_write = examination.subject.writable and not isinstance(examination.identity, Anonymous)
+    if inquiry is None or not examination.subject.bucket:
+        return
+    if not can_write:
+        yield skipped(STAGE, "capabilities are measured with keys that may write into the bucket")
+        return
+    provider = examination.subject.connection.provider
+    with Workplace(inquiry, examination.subject.prefix) as workplace:
+        data = secrets.token_bytes(_BYTES)
+        stored = workplace.put("object", data)
+        bench = _Bench(examination, workplace, data, bare_etag(str(stored.data.get("ETag") or "")))
+        for measure in MEASUREMENTS if stored.done else ():
+            for measured in measure(bench):
+                if measured.value is not None:
+                    examination.measured[measured.field] = measured.value
+                yield _compared(provider, measured)
+
+
+def _compared(provider: Provider, measured: Measured) -> Finding:
+    facts: dict[str, object] = {"capability": measured.field, "measured": measured.value}
+    if measured.value is None:
+        return unknown(STAGE, measured.text, capability=measured.field)
+    if "." not in measured.field:
+        return ok(STAGE, measured.text, **facts)
+    table, _, name = measured.field.partition(".")
+    stated = getattr(getattr(provider, table), name)
+    facts["preset"] = list(stated) if isinstance(stated, tuple) else stated
+    if _claims_more(stated, measured.value):
+        said = ", ".join(stated) if isinstance(stated, tuple) else stated
+        return warning(
+            STAGE,
+            f"{measured.text}; the preset {provider.id} says otherwise ({measured.field} = {said})",
+            f"keep what was measured with --save, and correct {measured.field} in a preset of your own",
+            **facts,
+        )
+    return ok(STAGE, measured.text, **facts)
+
+
+def _claims_more(stated: object, found: object) -> bool:
+    """Tell whether a preset promises what was found not to hold; promising less is safe."""
+    if isinstance(stated, tuple) and isinstance(found, list):
+        return not set(stated) <= set(found)
+    if isinstance(stated, bool) and isinstance(found, bool):
+        return stated and not found
+    if isinstance(stated, int) and isinstance(found, int):
+        return stated > found
+    return stated == "when_supported" and found == "when_required"
+
+
+# -- the measurements ------------------------------------------------------------------------------
+
+
+def _listing(bench: _Bench) -> Iterator[Measured]:
+    names = sorted([f"list/{number}" for number in range(4)] + [f"list/{_ODD_NAME}"])
+    for name in names:
+        bench.workplace.put(name, b"")
+    v2, v1 = _pages(bench, 2), _pages(bench, 1)
+    wanted = [bench.workplace.name(name) for name in names]
+    plain = [name for name in wanted if _ODD_NAME not in name]
+    works = {
+        version: found is not None and [name for name in found if name in plain] == plain
+        for version, found in ((2, v2), (1, v1))
+    }
+    value = 2 if works[2] else 1 if works[1] else None
+    text = {2: "lists come complete and in order, page by page (version 2)",
+            1: "lists of version 2 are not complete or not in order; version 1 works"}  # fmt: skip
+    yield Measured("listing.version", value, text.get(value or 0, "no listing over pages could be had"))
+    found = {2: v2, 1: v1}[value] if value else None
+    if found is not None:
+        is_good = found == wanted
+        words = "odd names come back" if is_good else "odd names (blank, +, &, %) do not come back"
+        yield Measured("listing.url_encoding", is_good, f"{words} from a list as they were stored")
+
+
+def _pages(bench: _Bench, version: int) -> list[str] | None:
+    """Return all names as listed by pages of two; ``None`` when refused or without end."""
+    names: list[str] = []
+    after: dict[str, str] = {}
+    prefix = bench.workplace.name("list/")
+    for _ in range(6):
+        operation = "list_objects" if version == 1 else "list_objects_v2"
+        reply = bench.inquiry.ask(operation, Prefix=prefix, MaxKeys=_PAGE, **after)
+        if not reply.done:
+            return None
+        names += [str(row["Key"]) for row in reply.data.get("Contents", [])]
+        if not reply.data.get("IsTruncated"):
+            return names
+        if version == 1:
+            after = {"Marker": names[-1]} if names else {}
+        else:
+            after = {"ContinuationToken": str(reply.data.get("NextContinuationToken"))}
+    return None
+
+
+def _ranges(bench: _Bench) -> Iterator[Measured]:
+    reply = bench.read(Range="bytes=10-19")
+    is_good = reply.done and reply.data.get("Body") == bench.data[10:20]
+    words = "parts of objects can be read" if is_good else "a part of an object cannot be read"
+    yield Measured("ranges", is_good if reply.status else None, f"{words} (Range)")
+
+
+def _conditions(bench: _Bench) -> Iterator[Measured]:
+    reply = bench.read(IfMatch='"00000000000000000000000000000000"')
+    if reply.done or reply.status == 412:
+        words = "is heeded" if reply.status == 412 else "is ignored"
+        yield Measured("if_match", reply.status == 412, f"If-Match {words} when reading")
+    else:
+        yield Measured("if_match", None, f"If-Match when reading is refused: {_why(reply)}")
+    again = bench.workplace.put("object", b"other", IfNoneMatch="*")
+    if again.done:
+        bench.workplace.put("object", bench.data)
+        text = "If-None-Match is ignored: two writers at once would not notice each other"
+        yield Measured("capabilities.conditional_put", False, text)
+    elif again.status == 412:
+        text = "If-None-Match is heeded: an object can be written only if it is not there"
+        yield Measured("capabilities.conditional_put", True, text)
+    elif again.status in (400, 409, 501):
+        text = f"If-None-Match is refused: {_why(again)}"
+        yield Measured("capabilities.conditional_put", False, text)
+    else:
+        yield Measured("capabilities.conditional_put", None, f"If-None-Match: {_why(again)}")
+
+
+def _checksums(bench: _Bench) -> Iterator[Measured]:
+    accepted, verified = [], []
+    for name in checksums.DIGESTS:
+        right = _put_with(bench, checksums.parameter(name, bench.data))
+        if not right.done:
+            continue
+        accepted.append(name)
+        wrong = _put_with(bench, checksums.parameter(name, b"other"))
+        if 400 <= wrong.status < 500:
+            verified.append(name)
+    yield Measured("checksums_accepted", accepted, f"checksums that are taken: {_listed(accepted)}")
+    text = f"checksums that are verified (wrong ones are refused): {_listed(verified)}"
+    yield Measured("upload.verified_checksums", verified, text)
+
+
+def _put_with(bench: _Bench, parameters: dict[str, Any]) -> Reply:
+    return bench.workplace.put("checksum", bench.data, **parameters)
+
+
+def _automatic_checksums(bench: _Bench) -> Iterator[Measured]:
+    subject = bench.examination.subject
+    connection = with_checksums(subject.connection, "when_supported")
+    field = "requests.checksum_mode"
+    try:
+        other = Inquiry(connection, bench.examination.identity, subject.bucket)
+    except S3xError as error:
+        yield Measured(field, None, f"the library's own checksums could not be tried: {error.what}")
+        return
+    try:
+        stored = bench.workplace.put("trailer", bench.data, by=other)
+    finally:
+        other.close()
+    came = bench.inquiry.ask("get_object", Key=bench.workplace.name("trailer"))
+    if stored.done and came.done and came.data.get("Body") == bench.data:
+        text = "the checksums that S3 libraries add by themselves (since 2025) are taken"
+        yield Measured(field, "when_supported", text)
+    elif stored.done or 400 <= stored.status < 500 or stored.status == 501:
+        why = "the object came back changed" if stored.done else _why(stored)
+        text = f"the checksums that S3 libraries add by themselves (since 2025) are not taken: {why}"
+        yield Measured(field, "when_required", text)
+    else:
+        yield Measured(field, None, f"the library's own checksums: {_why(stored)}")
+
+
+def _etags(bench: _Bench) -> Iterator[Measured]:
+    is_md5 = bench.etag.lower() == _md5(bench.data).hex()
+    words = "is the MD5 of its bytes" if is_md5 else "is not the MD5 of its bytes"
+    yield Measured("upload.etag_is_md5", is_md5, f"the ETag of an object {words}")
+
+
+def _multipart(bench: _Bench) -> Iterator[Measured]:
+    begun, upload_id = bench.workplace.begin_upload("parts")
+    if not begun.done:
+        yield Measured("upload.part_etag_is_md5", None, f"uploads in parts: {_why(begun)}")
+        return
+    where = {"Key": bench.workplace.name("parts"), "UploadId": upload_id}
+    parts = [
+        bench.inquiry.ask("upload_part", **where, PartNumber=number, Body=bench.data)
+        for number in (1, 2)
+    ]
+    if not all(part.done for part in parts):
+        yield Measured("upload.part_etag_is_md5", None, f"uploads in parts: {_why(parts[-1])}")
+        return
+    etags = [str(part.data.get("ETag") or "") for part in parts]
+    yield _part_etag(bench, etags)
+    source = {"Bucket": bench.inquiry.bucket, "Key": bench.workplace.name("object")}
+    copied = bench.inquiry.ask("upload_part_copy", **where, PartNumber=3, CopySource=source)
+    yield _part_copy(copied)
+    rows = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, start=1)]
+    done = bench.workplace.complete("parts", upload_id, rows)
+    yield _small_parts(done)
+    if not done.done:
+        rows = rows[:1]
+        done = bench.workplace.complete("parts", upload_id, rows)
+    if done.done:
+        yield _whole_etag(bench, done, len(rows))
+
+
+def _part_etag(bench: _Bench, etags: list[str]) -> Measured:
+    is_md5 = bare_etag(etags[0]).lower() == _md5(bench.data).hex()
+    words = "is the MD5 of its bytes" if is_md5 else "is not the MD5 of its bytes"
+    return Measured("upload.part_etag_is_md5", is_md5, f"the ETag of a part {words}")
+
+
+def _part_copy(copied: Reply) -> Measured:
+    field = "capabilities.upload_part_copy"
+    if copied.done:
+        return Measured(field, True, "large objects can be copied inside the service, in parts")
+    if 400 <= copied.status < 500 or copied.status == 501:
+        value = None if is_denied(copied) else False
+        return Measured(field, value, f"copying in parts is refused: {_why(copied)}")
+    return Measured(field, None, f"copying in parts: {_why(copied)}")
+
+
+def _small_parts(done: Reply) -> Measured:
+    if done.done:
+        return Measured("small_parts", True, "parts may be smaller than 5 MiB")
+    if done.code == "EntityTooSmall":
+        return Measured("small_parts", False, "parts must have 5 MiB or more, but for the last")
+    return Measured("small_parts", None, f"two small parts: {_why(done)}")
+
+
+def _whole_etag(bench: _Bench, done: Reply, count: int) -> Measured:
+    wanted = f"{_md5(_md5(bench.data) * count).hex()}-{count}"
+    is_md5 = bare_etag(str(done.data.get("ETag") or "")).lower() == wanted
+    words = "is" if is_md5 else "is not"
+    text = f"the ETag of an object uploaded in parts {words} the MD5 of their MD5s"
+    return Measured("upload.multipart_etag_is_md5_of_md5s", is_md5, text)
+
+
+def _links(bench: _Bench) -> Iterator[Measured]:
+    link = bench.inquiry.link_to(bench.workplace.name("object"))
+    status, body = _fetched(bench, link)
+    works = status == 200 and body == bench.data
+    words = "work" if works else f"do not work (status {status})"
+    yield Measured(
+        "links", works if status else None, f"links that end by themselves (presigned) {words}"
+    )
+    status, body = _fetched(bench, link.partition("?")[0])
+    is_public = status == 200 and body == bench.data
+    words = "everybody can read this bucket" if is_public else "only who has keys can read this bucket"
+    value = is_public if status else None
+    yield Measured("public", value, words if status else "whether everybody can read is not known")
+
+
+def _fetched(bench: _Bench, url: str) -> tuple[int, bytes]:
+    """Return status and body of a GET without keys; status 0 when nothing came."""
+    import urllib3
+
+    try:
+        answer = ask_as_anybody(bench.examination, url)
+    except urllib3.exceptions.HTTPError:
+        return 0, b""
+    return answer.status, answer.body
+
+
+def _why(reply: Reply) -> str:
+    """Return in few words why something was refused."""
+    words = ": ".join(text for text in (reply.code, reply.said) if text)
+    return words or (f"status {reply.status}" if reply.status else "no answer")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+MEASUREMENTS: tuple[Callable[[_Bench], Iterator[Measured]], ...] = (
+    _listing, _ranges, _conditions, _checksums, _automatic_checksums, _etags, _multipart, _links,
+)  # fmt: skip

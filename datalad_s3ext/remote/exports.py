@@ -1,0 +1,179 @@
+"""The requests of an exported tree: objects that have the names of files.
+
+git-annex looks whether a file is there before it sends it, and puts whatever is removed or renamed
+aside under a name of its own (``.git-annex-tmp-content-KEY``, or ``.git/annex/objects/`` with
+``annexobjects=yes``). So nearly everything but a new file is a rename. Object names are those of
+built-in ``type=S3``: ``<fileprefix><path>``.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annexremote import ExportRemote, RemoteError, UnsupportedRequest
+
+from datalad_s3ext.errors import ObjectNotFound, Unsupported
+from datalad_s3ext.remote.layout import Layout
+from datalad_s3ext.repo.keys import parse_key
+
+if TYPE_CHECKING:
+    from datalad_s3ext.remote.place import Place
+    from datalad_s3ext.remote.shared import Shared
+    from datalad_s3ext.repo.digests import KeyDigest
+    from datalad_s3ext.repo.exported import Shortened
+
+
+class ExportRequests(ExportRemote):  # type: ignore[misc]
+    """The export half of :class:`.handlers.S3xRemote`; it reports errors in the same way."""
+
+    _shared: Shared
+
+    def transferexport_store(self, key: str, local_file: str, remote_file: str) -> None:  # noqa: ARG002
+        """Store a file under its name; it replaces what is there."""
+        from datalad_s3ext.transfer.progress import Progress
+        from datalad_s3ext.transfer.upload import upload_file
+
+        with self._reported():
+            target = self._own_object(remote_file, self._shortened().current)
+            place = self._for_writing()
+            upload_file(
+                place.store,
+                target,
+                Path(local_file),
+                place.upload_rules,
+                self._shared.pool,
+                Progress(self.annex.progress),
+                self._shared.journals(self.annex, place),
+            )
+
+    def transferexport_retrieve(self, key: str, local_file: str, remote_file: str) -> None:
+        """Fetch the content of `key` from the file that was exported with it."""
+        from datalad_s3ext.transfer.aside import written_aside
+        from datalad_s3ext.transfer.download import download_file
+        from datalad_s3ext.transfer.progress import Progress
+
+        with self._reported():
+            source = self._object(remote_file)
+            digest = self._digest(key, local_file)
+            place = self._for_reading()
+            with written_aside(Path(local_file)) as aside:
+                download_file(
+                    place.store,
+                    source,
+                    aside,
+                    expected_bytes=parse_key(key).stored_bytes,
+                    pool=self._shared.pool,
+                    progress=Progress(self.annex.progress),
+                    digest=digest,
+                )
+
+    def checkpresentexport(self, key: str, remote_file: str) -> bool:
+        """Tell whether the file is there, with the size that the key tells.
+
+        What cannot be stored is certainly absent. Of a file that shares its name with another one,
+        nothing is certain.
+        """
+        with self._reported():
+            try:
+                name = self._object(remote_file)
+            except Unsupported:
+                return False
+            shortened = self._shortened()
+            if remote_file in shortened.current:
+                if remote_file not in shortened.twins:
+                    return False
+                raise _told_in_part(remote_file, shortened.current[remote_file])
+            expected = parse_key(key).stored_bytes
+            place = self._for_reading()
+            try:
+                found = place.store.head(name).size_bytes
+            except ObjectNotFound:
+                return False
+            return expected in (None, found)
+
+    def removeexport(self, key: str, remote_file: str) -> None:  # noqa: ARG002
+        """Remove a file. That it is not there, or never could be, is success."""
+        with self._reported():
+            try:
+                name = self._object(remote_file)
+            except Unsupported:
+                return
+            if remote_file in self._shortened().twins:
+                return  # this is the other file's object
+            self._for_writing().store.delete(name)
+
+    def removeexportdirectory(self, remote_directory: str) -> None:
+        """Do nothing: there are no directories, and what git-annex did not store is not ours."""
+
+    def renameexport(self, key: str, filename: str, new_filename: str) -> None:
+        """Rename a file by a copy at the server.
+
+        Raises
+        ------
+        UnsupportedRequest
+            The server cannot do it: git-annex then removes the file and stores it anew.
+        RemoteError
+            It failed; git-annex does the same, and says so.
+        """
+        from datalad_s3ext.transfer.copy import Copying, rename_object
+
+        try:
+            with self._reported():
+                old = self._own_object(filename, self._shortened().ever)
+                new = self._own_object(new_filename, self._shortened().current)
+                place = self._for_writing()
+                abilities = place.connection.provider.capabilities
+                how = Copying(place.store, place.upload_rules, abilities, self._shared.pool)
+                rename_object(how, old, new, expected_bytes=parse_key(key).stored_bytes)
+        except RemoteError as error:
+            if isinstance(error.__cause__, Unsupported):
+                self.annex.debug(str(error))
+                raise UnsupportedRequest from error
+            self._tell(str(error))  # the answer has no room for a reason
+            raise
+
+    # -- what the rest of the remote offers -------------------------------------------------------
+
+    @abstractmethod
+    def _reported(self) -> AbstractContextManager[None]: ...
+    @abstractmethod
+    def _for_writing(self) -> Place: ...
+    @abstractmethod
+    def _for_reading(self) -> Place: ...
+    @abstractmethod
+    def _digest(self, key: str, local_file: str) -> KeyDigest | None: ...
+
+    # -- helpers ----------------------------------------------------------------------------------
+
+    def _object(self, name: str) -> str:
+        """Return the object of a file; raise `Unsupported` when there can be none."""
+        return Layout(self._shared.settings(self.annex).fileprefix).of_export_name(name)
+
+    def _own_object(self, name: str, shortened: Mapping[str, str]) -> str:
+        """Return the object of a file whose name git-annex has told in full; else raise."""
+        found = self._object(name)
+        if name in shortened:
+            raise _told_in_part(name, shortened[name])
+        return found
+
+    def _shortened(self) -> Shortened:
+        uuid, git_dir = self._shared.uuid(self.annex), Path(self.annex.getgitdir())
+        return self._shared.exported.shortened(git_dir, uuid)
+
+    def _tell(self, line: str) -> None:
+        if "INFO" in self.annex.protocol.extensions:
+            self.annex.info(line)
+        else:
+            self.annex.debug(line)
+
+
+def _told_in_part(name: str, original: str) -> Unsupported:
+    return Unsupported(
+        f"the file {original!r} is in the exported tree, and git-annex tells names without "
+        f"their line breaks: it cannot be told from {name!r}",
+        remedy="rename the file with the line break and export again",
+    )

@@ -1,0 +1,106 @@
+"""What all jobs of one process share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+
+from annexremote import Master
+
+from datalad_s3ext.remote.local import LocalChoices
+from datalad_s3ext.remote.place import Place, Places
+from datalad_s3ext.remote.settings import RemoteSettings, read_settings
+from datalad_s3ext.repo.exported import ExportedTrees
+
+if TYPE_CHECKING:
+    from datalad_s3ext.store.throttled import Throttle
+    from datalad_s3ext.transfer.journal import Journals
+    from datalad_s3ext.transfer.pool import Pool
+
+
+class Shared:
+    """What all jobs of the process share. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self.places = Places()
+        self._lock = Lock()
+        self._settings: RemoteSettings | None = None
+        self._uuid: str | None = None
+        self._pool: Pool | None = None
+        self._pool_lock = Lock()  # never held while git-annex is asked: `stop` needs it
+        self.ended = Event()
+        self._journals: Journals | None = None
+        self.exported = ExportedTrees()
+        self._throttle: Throttle | None = None
+        self._choices = LocalChoices()
+        self.verifies: bool | None = None
+        """Whether git-annex leaves the verification of content to us; ``None`` before it is known."""
+
+    def settings(self, annex: Master) -> RemoteSettings:
+        """Return the remote's parameters, asked for once."""
+        with self._lock:
+            if self._settings is None:
+                self._settings = read_settings(annex.getconfig)
+            return self._settings
+
+    def uuid(self, annex: Master) -> str:
+        """Return the remote's UUID, asked for once."""
+        with self._lock:
+            if self._uuid is None:
+                self._uuid = str(annex.getuuid())
+            return self._uuid
+
+    def journals(self, annex: Master, place: Place) -> Journals:
+        """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""
+        from datalad_s3ext.repo.folders import annex_folder, as_file_name
+        from datalad_s3ext.transfer.journal import Journals
+        from datalad_s3ext.transfer.parted import take_back_stale
+
+        uuid = self.uuid(annex)
+        with self._lock:
+            is_first = self._journals is None
+            if self._journals is None:
+                folder = annex_folder(Path(annex.getgitdir())) / "s3x" / as_file_name(uuid)
+                self._journals = Journals(folder)
+            journals = self._journals
+        if is_first:  # not under the lock: the server may be slow, and other jobs go on
+            take_back_stale(place.store, place.upload_rules.place, journals)
+        return journals
+
+    def throttle(self, choices: LocalChoices) -> Throttle:
+        """Return the bandwidth that all jobs share; the first choices count, also for `pool`."""
+        from datalad_s3ext.store.throttled import Throttle
+        from datalad_s3ext.transfer.pool import interruptible_sleep
+
+        with self._lock:
+            if self._throttle is None:
+                self._choices = choices
+                self._throttle = Throttle(
+                    choices.upload_bytes_per_s,
+                    choices.download_bytes_per_s,
+                    sleep=interruptible_sleep(self.ended),
+                )
+            return self._throttle
+
+    @property
+    def pool(self) -> Pool:
+        """Return the workers, started at first use."""
+        from datalad_s3ext.transfer.pool import CONNECTIONS, MEMORY_BYTES, Pool
+
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = Pool(
+                    connections=self._choices.connections or CONNECTIONS,
+                    memory_bytes=self._choices.memory_bytes or MEMORY_BYTES,
+                    upload_bytes_per_s=self._choices.upload_bytes_per_s,
+                    cancelled=self.ended,
+                )
+            return self._pool
+
+    def stop(self) -> None:
+        """End transfers under way: git-annex has gone."""
+        with self._pool_lock:
+            self.ended.set()
+            if self._pool is not None:
+                self._pool.cancel()

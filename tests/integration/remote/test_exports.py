@@ -1,0 +1,174 @@
+"""Requests and answers of an exported tree in front of a real server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.remote.test_requests import ALL, key_of, started
+from tests.support.fake_annex import FakeAnnex
+from tests.support.faults import has_method, s3_error
+from tests.support.relay import Relay
+from tests.support.servers import Endpoint, boto3_client
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def remote(seaweed: Endpoint, new_bucket: str, tmp_path: Path) -> Iterator[FakeAnnex]:
+    with started(seaweed, new_bucket, tmp_path, exporttree="yes", fileprefix="p/") as annex:
+        annex.start()
+        assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+        assert annex.ask("PREPARE") == "PREPARE-SUCCESS"
+        yield annex
+
+
+def ask(remote: FakeAnnex, name: str, request: str) -> str:
+    remote.send(f"EXPORT {name}")
+    return remote.ask(request)
+
+
+def names(endpoint: Endpoint, bucket: str) -> set[str]:
+    found = boto3_client(endpoint).list_objects_v2(Bucket=bucket)
+    return {row["Key"] for row in found.get("Contents", [])}
+
+
+def test_a_file_lives_under_its_names(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    content = os.urandom(100_000)
+    (tmp_path / "in ").write_bytes(content)
+    key = key_of(content)
+
+    assert ask(remote, " ü/a ", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"
+    stored = ask(remote, " ü/a ", f"TRANSFEREXPORT STORE {key} in ")
+    assert stored == f"TRANSFER-SUCCESS STORE {key}"
+    assert remote.progress[-1] == len(content)
+    assert names(seaweed, new_bucket) == {"p/ ü/a "}
+    assert ask(remote, " ü/a ", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-SUCCESS {key}"
+    assert ask(remote, " ü/a ", f"RENAMEEXPORT {key}  new\r ") == f"RENAMEEXPORT-SUCCESS {key}"
+    assert names(seaweed, new_bucket) == {"p/ new\r "}
+    assert ask(remote, " ü/a ", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"
+    got = ask(remote, " new\r ", f"TRANSFEREXPORT RETRIEVE {key} out ")
+    assert got == f"TRANSFER-SUCCESS RETRIEVE {key}"
+    assert (tmp_path / "out ").read_bytes() == content
+    for _ in range(2):
+        assert ask(remote, " new\r ", f"REMOVEEXPORT {key}") == f"REMOVE-SUCCESS {key}"
+    assert names(seaweed, new_bucket) == set()
+    gone = ask(remote, " new\r ", f"TRANSFEREXPORT RETRIEVE {key} out2")
+    assert gone.startswith(f"TRANSFER-FAILURE RETRIEVE {key} cannot read ")
+
+
+def test_an_object_of_another_size_is_not_the_file(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    key = key_of(b"twelve bytes")
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="p/f", Body=b"eleven byte")
+
+    assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"
+    assert "has 11 bytes at the server" in ask(remote, "f", f"TRANSFEREXPORT RETRIEVE {key} f")
+    assert ask(remote, "f", f"RENAMEEXPORT {key} g") == f"RENAMEEXPORT-FAILURE {key}"
+    assert any("has 11 bytes at the server" in said for said in remote.asked)
+    assert names(seaweed, new_bucket) == {"p/f"}
+
+
+def test_files_of_git_have_keys_without_a_size(remote: FakeAnnex, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"text")
+    key = "GIT--8ab686eafeb1f44702738c8b0f24f2567c36da6d"
+
+    assert ask(remote, "f", f"TRANSFEREXPORT STORE {key} in") == f"TRANSFER-SUCCESS STORE {key}"
+    assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-SUCCESS {key}"
+
+
+def test_what_is_not_there_is_not_renamed_and_the_reason_is_told(remote: FakeAnnex) -> None:
+    assert ask(remote, "gone", "RENAMEEXPORT K--k new") == "RENAMEEXPORT-FAILURE K--k"
+    assert any(said.startswith("INFO there is no object 'p/gone'") for said in remote.asked)
+
+
+def test_no_marker_is_made_in_a_tree(remote: FakeAnnex, seaweed: Endpoint, new_bucket: str) -> None:
+    assert remote.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+
+    assert names(seaweed, new_bucket) == set()
+
+
+def test_a_directory_that_is_removed_takes_nothing_along(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str
+) -> None:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="p/d/of others", Body=b"x")
+
+    assert remote.ask("REMOVEEXPORTDIRECTORY d") == "REMOVEEXPORTDIRECTORY-SUCCESS"
+
+    assert names(seaweed, new_bucket) == {"p/d/of others"}
+
+
+REFUSALS = {
+    "denied": (s3_error(403, "AccessDenied"), "RENAMEEXPORT-FAILURE K--k"),
+    "not implemented": (s3_error(501, "NotImplemented"), "UNSUPPORTED-REQUEST"),
+}
+
+
+@pytest.mark.parametrize(("answer", "expected"), REFUSALS.values(), ids=REFUSALS)
+def test_a_copy_that_is_refused_leaves_the_file(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path, answer: object, expected: str
+) -> None:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="f", Body=b"content")
+    with (
+        Relay(seaweed.url) as relay,
+        started(seaweed.at(relay.url), new_bucket, tmp_path, exporttree="yes") as remote,
+    ):
+        remote.start()
+        relay.answer(has_method("PUT"), answer, 9)  # type: ignore[arg-type]
+
+        assert ask(remote, "f", "RENAMEEXPORT K--k g") == expected
+
+    assert names(seaweed, new_bucket) == {"f"}
+
+
+def test_a_fault_is_neither_presence_nor_absence(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    with (
+        Relay(seaweed.url) as relay,
+        started(seaweed.at(relay.url), new_bucket, tmp_path, exporttree="yes") as remote,
+    ):
+        remote.start()
+        assert ask(remote, "f", "CHECKPRESENTEXPORT K--k") == "CHECKPRESENT-FAILURE K--k"
+        relay.answer(has_method("HEAD"), s3_error(403, "AccessDenied"), 9)
+
+        answer = ask(remote, "f", "CHECKPRESENTEXPORT K--k")
+
+    assert answer.startswith("CHECKPRESENT-UNKNOWN K--k cannot look for 'f' ")
+
+
+def test_jobs_that_talk_at_the_same_time_keep_their_files_apart(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    jobs = [str(number) for number in range(1, 9)]
+    keys = {}
+    for job in jobs:
+        content = os.urandom(1000 + int(job))
+        (tmp_path / f"in{job}").write_bytes(content)
+        keys[job] = key_of(content)
+    with started(seaweed, new_bucket, tmp_path, exporttree="yes") as remote:
+        remote.start(ALL)
+        for request in ("TRANSFEREXPORT STORE {key} in{job}", "RENAMEEXPORT {key} new {job}",
+                        "TRANSFEREXPORT RETRIEVE {key} out{job}"):  # fmt: skip
+            name = "new {job}" if "RETRIEVE" in request else "dir/{job}"
+            for job in jobs:
+                remote.send(f"J {job} EXPORT {name.format(job=job)}")
+            for job in reversed(jobs):
+                remote.send(f"J {job} {request.format(key=keys[job], job=job)}")
+            answers = sorted(remote.receive() for _ in jobs)
+
+            success = {"T": "TRANSFER-SUCCESS {way} {key}", "R": "RENAMEEXPORT-SUCCESS {key}"}[
+                request[0]
+            ]
+            way = request.split(" ")[1]
+            assert answers == [f"J {j} {success.format(way=way, key=keys[j])}" for j in jobs]
+
+    assert names(seaweed, new_bucket) == {f"new {job}" for job in jobs}
+    for job in jobs:
+        assert (tmp_path / f"out{job}").read_bytes() == (tmp_path / f"in{job}").read_bytes()

@@ -1,0 +1,107 @@
+"""What real servers can do is measured right, and compared with what presets say."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from datalad_s3ext import places
+from datalad_s3ext.doctor import checksums
+from datalad_s3ext.doctor.run import Doctor
+from datalad_s3ext.errors import ConfigError
+from tests.support.faults import s3_error
+from tests.support.relay import Relay
+from tests.support.servers import Endpoint, boto3_client
+from tests.unit.doctor.support import capability, examine, keys_of, subject
+
+pytestmark = pytest.mark.server
+
+ALL = list(checksums.DIGESTS)
+KNOWN = {
+    "seaweedfs": {
+        "listing.version": 2, "listing.url_encoding": True, "ranges": True, "if_match": True,
+        "capabilities.conditional_put": True, "upload.verified_checksums": ALL,
+        "requests.checksum_mode": "when_supported", "upload.etag_is_md5": True,
+        "upload.part_etag_is_md5": True, "upload.multipart_etag_is_md5_of_md5s": True,
+        "capabilities.upload_part_copy": True, "small_parts": False, "links": True, "public": False,
+    },
+    "rclone": {
+        "ranges": True, "if_match": False, "capabilities.conditional_put": False,
+        "upload.verified_checksums": ["Content-MD5"],
+    },
+    "moto": {
+        "listing.version": 2, "upload.verified_checksums": [], "links": True, "small_parts": False,
+    },
+}  # fmt: skip
+"""As measured in other ways, see docs/design.rst."""
+
+
+def test_what_servers_can_do_is_measured(endpoint: Endpoint, bucket_name: str) -> None:
+    boto3_client(endpoint).create_bucket(Bucket=bucket_name)
+
+    findings = examine(endpoint.url, bucket_name, keys_of(endpoint))
+
+    known = KNOWN[endpoint.kind]
+    assert {field: capability(findings, field) for field in known} == known
+
+
+def test_a_preset_that_promises_too_much_is_contradicted(rclone: Endpoint, bucket_name: str) -> None:
+    boto3_client(rclone).create_bucket(Bucket=bucket_name)
+
+    findings = examine(rclone.url, bucket_name, keys_of(rclone), provider="seaweedfs")
+
+    doubted = {one.facts["capability"]: one for one in findings if one.status == "warning"
+               and one.stage == "capabilities"}  # fmt: skip
+    assert "capabilities.conditional_put" in doubted
+    assert "upload.verified_checksums" in doubted
+    assert "the preset seaweedfs says otherwise" in doubted["capabilities.conditional_put"].text
+    assert "--save" in doubted["capabilities.conditional_put"].remedy
+
+
+def test_what_could_not_be_measured_is_neither_yes_nor_no(seaweed: Endpoint, new_bucket: str) -> None:
+    with Relay(seaweed.url) as relay:
+        relay.answer(
+            lambda request: "if-none-match" in request.headers, s3_error(503, "ServiceUnavailable")
+        )
+        doctor = Doctor(subject(relay.url, new_bucket, keys_of(seaweed)))
+        findings = list(doctor.findings())
+
+    (found,) = [one for one in findings if "If-None-Match" in one.text]
+    assert found.status == "unknown"
+    assert "capabilities.conditional_put" not in doctor.examination.measured
+
+
+def test_what_was_measured_is_kept_beside_the_presets(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        doctor = Doctor(subject(seaweed.url, new_bucket, keys_of(seaweed)))
+        list(doctor.findings())
+        file = doctor.save()
+
+        assert file.parent == places.measured_services()
+    kept = tomllib.loads(file.read_text("utf-8"))
+    assert kept["endpoint"] == seaweed.url
+    assert kept["upload"]["verified_checksums"] == ALL
+    assert kept["capabilities"]["conditional_put"] is True
+    assert kept["listing"]["version"] == 2
+    assert seaweed.secret_access_key not in file.read_text("utf-8")
+
+
+def test_nothing_measured_is_nothing_kept(seaweed: Endpoint) -> None:
+    doctor = Doctor(subject(seaweed.url))
+    list(doctor.findings())
+
+    with pytest.raises(ConfigError, match="--bucket"):
+        doctor.save()
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [("CRC32", "cbf43926"), ("CRC32C", "e3069283"), ("CRC64NVME", "ae8b14860a799888")],
+)
+def test_checksums_are_those_of_the_catalogue_of_crcs(name: str, digest: str) -> None:
+    assert checksums.DIGESTS[name](b"123456789").hex() == digest

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 import ssl
-import urllib.request
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -176,6 +176,12 @@ def _authorities() -> str:
 
 
 def _goes_through_a_proxy(url: str) -> bool:
+    named = any(name.lower().endswith("_proxy") for name in os.environ)
+    if sys.platform.startswith("linux") and not named:
+        return False  # there is no other place to name one; the import takes 15 ms
+
+    import urllib.request
+
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     has_one = parts.scheme in proxies or "all" in proxies

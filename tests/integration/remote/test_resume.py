@@ -17,13 +17,17 @@ from tests.support.fake_annex import FakeAnnex
 from tests.support.relay import Relay
 from tests.support.servers import Endpoint, boto3_client
 
-SIZE = 128 * MIB
+SIZE = 48 * MIB
 PART = 5 * MIB
-LAST = SIZE % PART
 OVERHEAD = MIB // 4
 """Heads of requests, and the requests that begin and end an upload."""
 LIMIT_S = 60
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, None]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None]
+ENDS = [
+    *((number, SIZE, 25) for number in SIGNALS),
+    *((signal.SIGKILL, 256 * MIB, percent) for percent in (10, 50, 90)),
+]
+"""How it ends, the size of the file, and after how many percent of it."""
 
 
 @contextmanager
@@ -50,30 +54,33 @@ def settle(relay: Relay) -> None:
     seen = -1
     while seen != relay.bytes_up:
         seen = relay.bytes_up
-        time.sleep(1)
+        time.sleep(0.5)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(("number", "size", "percent"), ENDS)
 def test_an_upload_goes_on_where_it_ended(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path, number: signal.Signals | None
-) -> None:
-    content = os.urandom(SIZE)
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path,
+    number: signal.Signals | None, size: int, percent: int,
+) -> None:  # fmt: skip
+    content = os.urandom(size)
     (tmp_path / "in").write_bytes(content)
     key = key_of(content)
     client = boto3_client(seaweed)
-    with Relay(seaweed.url, rate_bytes_per_s=2 * MIB) as relay:
+    with Relay(seaweed.url, rate_bytes_per_s=size // 16) as relay:
         with started(seaweed.at(relay.url), new_bucket, tmp_path, partsize="5MiB") as annex:
             annex.start(ALL)
             annex.send(f"J 1 TRANSFER STORE {key} in")
             with interrupted(annex, number):
-                wait_for(annex, lambda: relay.bytes_up, SIZE // 4)
+                wait_for(annex, lambda: relay.bytes_up, size * percent // 100)
         settle(relay)
         assert "Contents" not in client.list_objects_v2(Bucket=new_bucket, Prefix="SHA256E")
         (upload,) = client.list_multipart_uploads(Bucket=new_bucket)["Uploads"]
         parts = client.list_parts(Bucket=new_bucket, Key=key, UploadId=upload["UploadId"])
-        whole = {part["PartNumber"] for part in parts.get("Parts", []) if part["Size"] in (PART, LAST)}
-        left = SIZE - PART * len(whole)
-        before = relay.bytes_up
+        whole = {
+            part["PartNumber"] for part in parts.get("Parts", []) if part["Size"] in (PART, size % PART)
+        }
+        left = size - sum(min(PART, size - PART * (number - 1)) for number in whole)
+        before, relay.rate_bytes_per_s = relay.bytes_up, None
         with started(seaweed.at(relay.url), new_bucket, tmp_path, partsize="5MiB") as annex:
             annex.start(ALL)
             answer = annex.ask(f"J 1 TRANSFER STORE {key} in")
@@ -86,30 +93,32 @@ def test_an_upload_goes_on_where_it_ended(
     assert list((tmp_path / ".git" / "annex" / "s3x").glob("*/*")) == []
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(("number", "size", "percent"), ENDS)
 def test_a_download_goes_on_where_it_ended(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path, number: signal.Signals | None
-) -> None:
-    content = os.urandom(SIZE)
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path,
+    number: signal.Signals | None, size: int, percent: int,
+) -> None:  # fmt: skip
+    content = os.urandom(size)
     key = key_of(content)
     boto3_client(seaweed).put_object(Bucket=new_bucket, Key=key, Body=content)
     out = tmp_path / "out"
-    with Relay(seaweed.url, rate_bytes_per_s=2 * MIB) as relay:
+    with Relay(seaweed.url, rate_bytes_per_s=size // 16) as relay:
         with started(seaweed.at(relay.url), new_bucket, tmp_path) as annex:
             annex.start(ALL)
             annex.send(f"J 1 TRANSFER RETRIEVE {key} out")
             with interrupted(annex, number):
-                wait_for(annex, lambda: out.stat().st_size if out.exists() else 0, SIZE // 4)
+                wanted = size * percent // 100
+                wait_for(annex, lambda: out.stat().st_size if out.exists() else 0, wanted)
         assert content.startswith(out.read_bytes())
-        left = SIZE - out.stat().st_size
-        before = relay.bytes_down
+        left = size - out.stat().st_size
+        before, relay.rate_bytes_per_s = relay.bytes_down, None
         with started(seaweed.at(relay.url), new_bucket, tmp_path) as annex:
             annex.start(ALL)
             answer = annex.ask(f"J 1 TRANSFER RETRIEVE {key} out")
         received = relay.bytes_down - before
 
     assert answer == f"J 1 TRANSFER-SUCCESS RETRIEVE {key}"
-    assert 0 < left < SIZE
+    assert 0 < left < size
     assert received <= left * 1.05
     assert out.read_bytes() == content
 
@@ -120,7 +129,7 @@ def test_other_bytes_under_the_same_name_begin_anew(
     """As with encryption: git-annex encrypts anew each time, and the name stays."""
     name = "GPGHMACSHA1--0123456789abcdef0123456789abcdef01234567"
     client = boto3_client(seaweed)
-    with Relay(seaweed.url, rate_bytes_per_s=2 * MIB) as relay:
+    with Relay(seaweed.url, rate_bytes_per_s=8 * MIB) as relay:
         (tmp_path / "in").write_bytes(os.urandom(SIZE))
         with started(seaweed.at(relay.url), new_bucket, tmp_path, partsize="5MiB") as annex:
             annex.start(ALL)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from datalad_s3ext.repo.digests import KeyDigest
     from datalad_s3ext.repo.exported import Shortened
 
+PASSING = ".git-annex-tmp-content-"
+"""What begins the names that git-annex gives to files on their way from one name to another."""
+
 
 class ExportRequests(ExportRemote):  # type: ignore[misc]
     """The export half of :class:`.handlers.S3xRemote`; it reports errors in the same way."""
@@ -127,8 +130,15 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
                 new = self._own_object(new_filename, self._shortened().current)
                 place = self._for_writing()
                 abilities = place.connection.provider.capabilities
-                how = Copying(place.store, place.upload_rules, abilities, self._shared.pool)
-                rename_object(how, old, new, expected_bytes=parse_key(key).stored_bytes)
+                how = Copying(
+                    place.store, place.upload_rules, abilities, self._shared.pool,
+                    passing=self._shared.passing,
+                )  # fmt: skip
+                rename_object(
+                    how, old, new,
+                    expected_bytes=parse_key(key).stored_bytes,
+                    is_passing=new_filename.startswith(PASSING),
+                )  # fmt: skip
         except RemoteError as error:
             if isinstance(error.__cause__, Unsupported):
                 self.annex.debug(str(error))
@@ -161,7 +171,7 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
         return found
 
     def _shortened(self) -> Shortened:
-        uuid, git_dir = self._shared.uuid(self.annex), Path(self.annex.getgitdir())
+        git_dir, uuid = self._shared.git_dir(self.annex), self._shared.uuid(self.annex)
         return self._shared.exported.shortened(git_dir, uuid)
 
     def _tell(self, line: str) -> None:

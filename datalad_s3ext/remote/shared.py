@@ -14,6 +14,7 @@ from datalad_s3ext.remote.settings import RemoteSettings, read_settings
 from datalad_s3ext.repo.exported import ExportedTrees
 
 if TYPE_CHECKING:
+    from datalad_s3ext.store.base import ObjectInfo
     from datalad_s3ext.store.throttled import Throttle
     from datalad_s3ext.transfer.journal import Journals
     from datalad_s3ext.transfer.pool import Pool
@@ -27,11 +28,14 @@ class Shared:
         self._lock = Lock()
         self._settings: RemoteSettings | None = None
         self._uuid: str | None = None
+        self._git_dir: Path | None = None
         self._pool: Pool | None = None
         self._pool_lock = Lock()  # never held while git-annex is asked: `stop` needs it
         self.ended = Event()
         self._journals: Journals | None = None
         self.exported = ExportedTrees()
+        self.passing: dict[str, ObjectInfo] = {}
+        """Exported files on their way from one name to another, as the server described them."""
         self._throttle: Throttle | None = None
         self._choices = LocalChoices()
         self.verifies: bool | None = None
@@ -50,6 +54,13 @@ class Shared:
             if self._uuid is None:
                 self._uuid = str(annex.getuuid())
             return self._uuid
+
+    def git_dir(self, annex: Master) -> Path:
+        """Return the repository's git directory, asked for once."""
+        with self._lock:
+            if self._git_dir is None:
+                self._git_dir = Path(annex.getgitdir())
+            return self._git_dir
 
     def journals(self, annex: Master, place: Place) -> Journals:
         """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from datalad_s3ext.errors import IntegrityError, S3xError, Unsupported, UploadNotFound
+from datalad_s3ext.errors import IntegrityError, ObjectChanged, S3xError, Unsupported, UploadNotFound
 from datalad_s3ext.providers.schema import Capabilities
 from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt
 from datalad_s3ext.transfer.download import check_size
@@ -42,15 +42,21 @@ class Copying:
     """What the service can do, as far as that is known."""
     pool: Pool
     part_bytes: int = COPY_PART_BYTES
+    passing: dict[str, ObjectInfo] = field(default_factory=dict)
+    """Objects that were given a name for a moment only: the server need not be asked for them again."""
 
 
-def rename_object(how: Copying, old: str, new: str, *, expected_bytes: int | None) -> None:
+def rename_object(
+    how: Copying, old: str, new: str, *, expected_bytes: int | None, is_passing: bool = False
+) -> None:
     """Give the object `old` the name `new`, replacing any other object of that name.
 
     Parameters
     ----------
     expected_bytes
         The size that the object must have, when that is known.
+    is_passing
+        It will be renamed again at once.
 
     Raises
     ------
@@ -63,15 +69,29 @@ def rename_object(how: Copying, old: str, new: str, *, expected_bytes: int | Non
     """
     if how.abilities.copy is False:
         raise Unsupported("this service does not copy objects")
-    source = how.store.head(old)
+    known = how.passing.pop(old, None)
+    source = known or how.store.head(old)
     check_size(source, expected_bytes)
-    if old != new:
-        copy_object(how, source, new)
-        how.store.delete(old)
+    if old == new:
+        return
+    try:
+        etag = copy_object(how, source, new)
+    except ObjectChanged:
+        if known is None:
+            raise
+        source = how.store.head(old)  # a server may tell another ETag of a copy than it has then
+        check_size(source, expected_bytes)
+        etag = copy_object(how, source, new)
+    how.store.delete(old)
+    if is_passing and etag:
+        how.passing[new] = replace(source, name=new, etag=etag, version_id=None)
 
 
-def copy_object(how: Copying, source: ObjectInfo, target: str) -> None:
-    """Copy an object, as it is now, to the name `target`; raises as `rename_object` does."""
+def copy_object(how: Copying, source: ObjectInfo, target: str) -> str:
+    """Copy an object, as it is now, to the name `target`; raises as `rename_object` does.
+
+    Returns the copy's ETag, ``""`` when the server has not told it.
+    """
     if _goes_in_parts(how, source.size_bytes):
         try:
             etag = _Parts(how, source, target).copy()
@@ -81,6 +101,7 @@ def copy_object(how: Copying, source: ObjectInfo, target: str) -> None:
     else:
         etag = _copy_whole(how, source, target)
     _confirm(how, source, target, etag)
+    return etag
 
 
 def _goes_in_parts(how: Copying, size_bytes: int) -> bool:

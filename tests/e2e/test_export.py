@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from datalad_s3ext.units import MIB
-from tests.e2e.helpers import confirm, object_bytes, object_names, pattern, unfinished_uploads
+from tests.e2e.export_helpers import commit, export, in_bucket, init_export
+from tests.e2e.helpers import (
+    confirm,
+    kill_group,
+    object_bytes,
+    object_names,
+    pattern,
+    remotes_of,
+    start,
+    unfinished_uploads,
+    wait_until,
+)
 from tests.integration.commands.helpers import publish
 from tests.support.relay import Relay
 from tests.support.repos import AnnexRepo
@@ -28,35 +39,6 @@ TREE = {
     "c\rr": b"a carriage return",
     "empty": b"",
 }
-
-
-def init_export(repo: AnnexRepo, endpoint: Endpoint, bucket: str, *more: str, name: str = "s3") -> None:
-    repo.init_s3x(endpoint, bucket, "exporttree=yes", *more, name=name)
-
-
-def write(repo: AnnexRepo, files: dict[str, bytes]) -> None:
-    for name, content in files.items():
-        path = repo.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        path.write_bytes(content)
-
-
-def commit(repo: AnnexRepo, files: dict[str, bytes] | None = None) -> None:
-    write(repo, files or {})
-    repo.annex("add", ".")
-    repo.run("git", "add", "-A", ".")
-    repo.run("git", "commit", "-q", "-m", "files")
-
-
-def export(repo: AnnexRepo, *more: str, to: str = "s3") -> str:
-    done = repo.annex("export", "main", "--to", to, *more)
-    return done.stdout + done.stderr
-
-
-def in_bucket(endpoint: Endpoint, bucket: str, names: set[str]) -> dict[str, bytes]:
-    client = boto3_client(endpoint)
-    return {name: client.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names}
 
 
 def test_a_tree_goes_up_under_its_names_and_comes_back(
@@ -202,62 +184,6 @@ def test_with_annexobjects_content_is_copied_and_got_without_a_tree(
     assert (copy.path / "f").read_bytes() == b"content"
 
 
-# -- names that cannot be kept --------------------------------------------------------------------
-
-
-def test_names_that_cannot_be_kept_are_refused_and_never_merged(
-    annex: AnnexRepo, endpoint: Endpoint, bucket_name: str
-) -> None:
-    init_export(annex, endpoint, bucket_name)
-    commit(annex, {"q\nq": b"with a break", "qq": b"without", "annex-uuid": b"mine", "good": b"good"})
-
-    done = annex.annex("export", "main", "--to", "s3", check=False)
-
-    said = done.stdout + done.stderr
-    assert done.returncode != 0
-    assert object_names(endpoint, bucket_name) == {"good"}
-    assert said.count("git-annex tells names without their line breaks") >= 2
-    assert "the file name 'annex-uuid' cannot be kept: special remotes keep their UUID there" in said
-    assert "internal error" not in said
-
-    annex.run("git", "mv", "q\nq", "q-q")
-    annex.run("git", "mv", "annex-uuid", "other")
-    annex.run("git", "commit", "-q", "-m", "renamed")
-    export(annex)
-    expected = {"q-q": b"with a break", "qq": b"without", "other": b"mine", "good": b"good"}
-    assert in_bucket(endpoint, bucket_name, object_names(endpoint, bucket_name)) == expected
-
-
-def test_a_file_whose_twin_has_a_line_break_stays_when_the_twin_goes(
-    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
-) -> None:
-    init_export(annex, seaweed, bucket_name)
-    commit(annex, {"qq": b"without"})
-    export(annex)
-    commit(annex, {"q\nq": b"with"})
-    assert annex.annex("export", "main", "--to", "s3", check=False).returncode != 0
-    assert in_bucket(seaweed, bucket_name, {"qq"}) == {"qq": b"without"}
-    annex.run("git", "rm", "-q", "q\nq")
-    annex.run("git", "commit", "-q", "-m", "gone")
-
-    export(annex)
-
-    assert in_bucket(seaweed, bucket_name, object_names(seaweed, bucket_name)) == {"qq": b"without"}
-
-
-def test_a_name_that_is_not_utf8_is_refused(
-    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
-) -> None:
-    init_export(annex, seaweed, bucket_name)
-    commit(annex, {"n\udcff": b"x", "good": b"good"})
-
-    done = annex.annex("export", "main", "--to", "s3", check=False)
-
-    assert done.returncode != 0
-    assert "it is not UTF-8, as the names of objects are" in done.stdout + done.stderr
-    assert object_names(seaweed, bucket_name) == {"good"}
-
-
 # -- large files ----------------------------------------------------------------------------------
 
 
@@ -302,25 +228,33 @@ def test_a_file_too_large_for_one_copy_is_copied_in_parts_where_that_works(
     assert unfinished_uploads(endpoint, bucket_name) == []
 
 
-def test_an_upload_that_was_cut_goes_on_at_the_next_export(
+def test_an_upload_that_was_killed_goes_on_at_the_next_export(
     annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
 ) -> None:
     content = pattern(40 * MIB)
     commit(annex, {"large": content})
     with Relay(seaweed.url) as relay:
         init_export(annex, seaweed.at(relay.url), bucket_name, "partsize=5MiB")
-        annex.run("git", "config", "remote.s3.s3x-retries", "0")
-        annex.run("git", "config", "annex.forward-retry", "0")
-        relay.kill_after_bytes_up(22 * MIB)
-        assert annex.annex("export", "main", "--to", "s3", check=False).returncode != 0
+        relay.rate_bytes_per_s = 4 * MIB
+        process = start(annex, "export", "main", "--to", "s3")
+        wait_until(lambda: bool(confirmed_parts(annex)), 60, "a part that the server has")
+        kill_group(process)
+        wait_until(lambda: not remotes_of(annex), 30, "the end of the remote")
+        relay.rate_bytes_per_s = None
         assert object_names(seaweed, bucket_name) == set()
-        relay.heal()
         sent = relay.bytes_up
 
         export(annex)
 
         assert relay.bytes_up - sent < 40 * MIB
     assert object_bytes(seaweed, bucket_name, "large") == content
+    assert unfinished_uploads(seaweed, bucket_name) == []
+
+
+def confirmed_parts(repo: AnnexRepo) -> list[str]:
+    """Return the lines of journals about parts."""
+    journals = (repo.path / ".git" / "annex" / "s3x").glob("*/*.jsonl")
+    return [line for path in journals for line in path.read_text().splitlines()[1:]]
 
 
 # -- who else reads it ----------------------------------------------------------------------------

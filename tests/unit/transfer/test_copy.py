@@ -137,6 +137,37 @@ def test_a_name_stays_when_it_is_the_new_one(pool: Pool) -> None:
     assert content(store, "old") == data
 
 
+class Counting(MemoryStore):
+    """Counts questions, and tells another ETag of a copy than the object has when a test says so."""
+
+    heads = 0
+    tells_other_etag = False
+
+    def head(self, name: str) -> ObjectInfo:
+        self.heads += 1
+        return super().head(name)
+
+    def copy(self, source: ObjectInfo, target: str, *, options: PutOptions = DEFAULT_PUT) -> Stored:
+        stored = super().copy(source, target, options=options)
+        return Stored("other") if self.tells_other_etag else stored
+
+
+@pytest.mark.parametrize("tells_other_etag", [False, True])
+def test_what_is_passing_is_not_asked_for_again(pool: Pool, tells_other_etag: bool) -> None:
+    store = Counting()
+    data = filled(store, 5)
+    store.tells_other_etag = tells_other_etag
+    how = Copying(store, UploadRules.of(LIMITS), ANY, pool)
+
+    rename_object(how, "old", "passing", expected_bytes=5, is_passing=True)
+    rename_object(how, "passing", "new", expected_bytes=5)
+
+    assert names(store) == ["new"]
+    assert content(store, "new") == data
+    assert how.passing == {}
+    assert tells_other_etag or store.heads == 1
+
+
 class Whole(MemoryStore):
     """Copies any size by one request, and nothing in parts."""
 

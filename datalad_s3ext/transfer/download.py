@@ -68,7 +68,7 @@ def download_file(
         else:
             _fetch(store, name, target, expected_bytes, pool, progress)
         target.check()
-    progress.report(now=True)
+    progress.finish()
 
 
 def _fetch(

@@ -54,7 +54,7 @@ def upload_file(
         with journals.open(name) as journal:
             upload = PartedUpload(store, name, source, rules, pool, progress, journal)
             upload.run(cut(source.size_bytes, piece))
-    progress.report(now=True)
+    progress.finish()
 
 
 def _put_whole(

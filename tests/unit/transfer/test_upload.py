@@ -356,3 +356,13 @@ def test_parts_that_cannot_be_taken_back_are_mentioned(tmp_path: Path, pool: Poo
 def test_a_missing_file_is_named(tmp_path: Path, pool: Pool) -> None:
     with pytest.raises(LocalError, match="nowhere"):
         upload(MemoryStore(), tmp_path / "nowhere", pool)
+
+
+def test_a_short_transfer_reports_nothing(tmp_path: Path, pool: Pool) -> None:
+    """git-annex takes its time for each report."""
+    told: list[int] = []
+    progress = Progress(told.append, every_s=60)
+
+    upload_file(MemoryStore(), "name", write(tmp_path, 10), UploadRules.of(LIMITS), pool, progress)
+
+    assert told == []

@@ -109,6 +109,11 @@ class Access:
             return f"DataLad credential {self.choice.credential!r}"
         return self.identity(remembered).source
 
+    def is_stored(self) -> bool:
+        """Tell whether the chosen credential is complete in DataLad's store."""
+        name = self.choice.credential
+        return name is not None and _credential(name, _Asked(name), self.provider).is_known
+
     def gives_other(self, repo: Path, remote: SpecialRemote) -> bool:
         """Tell whether keys are given that are not those `remote` uses in this clone.
 
@@ -250,8 +255,16 @@ class _Asked:
         self._new: dict[str, str] = {}
 
     def get(self, name: str, field: str) -> str | None:
-        known = self._new.get(field)
-        return known if known is not None else self._keyring.get(name, field)
+        found = self._new.get(field) or self._keyring.get(name, field) or self._of_next(field)
+        return str(found) if found else None
+
+    def _of_next(self, field: str) -> object:
+        """Return what `datalad credentials set NAME type=s3 key=...` of DataLad-next has stored."""
+        from datalad import cfg
+
+        if field == "key_id":
+            return cfg.get(f"datalad.credential.{self.name}.key")
+        return self._keyring.get(self.name, "secret") if field == "secret_id" else None
 
     def set(self, name: str, field: str, value: str) -> None:
         del name
@@ -271,10 +284,9 @@ def _stored_keys(name: str, keyring: _Asked, provider: Provider) -> Keys:
     CredentialsError
         When something is missing and nobody can be asked.
     """
-    from datalad.downloaders.credentials import AWS_S3
     from datalad.ui import ui
 
-    credential = AWS_S3(name, url=provider.help.console, keyring=keyring)
+    credential = _credential(name, keyring, provider)
     if not credential.is_known and not ui.is_interactive:
         raise CredentialsError(
             f"DataLad's store has no complete credential {name!r}",
@@ -289,6 +301,12 @@ def _stored_keys(name: str, keyring: _Asked, provider: Provider) -> Keys:
         _moment(fields.get("expiration")),
         source=f"DataLad credential {name!r}",
     )
+
+
+def _credential(name: str, keyring: _Asked, provider: Provider) -> Any:
+    from datalad.downloaders.credentials import AWS_S3
+
+    return AWS_S3(name, url=provider.help.console, keyring=keyring)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from datalad_s3ext.credentials.model import Anonymous
 from datalad_s3ext.errors import ConfigError, S3xError
+from datalad_s3ext.providers.guess import is_own_host
 from datalad_s3ext.providers.load import load_provider, load_recorded
 from datalad_s3ext.providers.resolve import (
     Connection,
@@ -17,6 +19,8 @@ from datalad_s3ext.providers.resolve import (
     server_record,
 )
 from datalad_s3ext.providers.schema import Provider
+from datalad_s3ext.remote.local import V2, V4
+from datalad_s3ext.remote.place import agreed_signature
 from datalad_s3ext.remote.settings import RemoteSettings, read_settings
 from datalad_s3ext.repo import remotes
 from datalad_s3ext.repo.marker import read_marker
@@ -41,12 +45,32 @@ def recorded_connection(remote: SpecialRemote, *, dataset: Path) -> Connection:
     parameters = _as_ours(remote)
     settings = read_settings(lambda name: parameters.get(name, ""))
     ours_or_local = settings.provider if remote.is_ours else _local_server(settings)
+    provider = _provider(ours_or_local, settings.endpoint, dataset)
+    own_place = settings.endpoint is None or is_own_host(provider, settings.endpoint)
     return resolve(
-        _provider(ours_or_local, settings.endpoint, dataset),
+        provider,
         endpoint=settings.endpoint,
         region=settings.region,
         addressing=settings.requeststyle,
+        signature=None if own_place else V4,
     )
+
+
+def agreed_connection(remote: SpecialRemote, *, dataset: Path) -> Connection:
+    """Return how `remote` itself will reach its bucket in this clone, the signature included.
+
+    Raises
+    ------
+    ConfigError
+        Also when it wants the weak signature, and nobody in this clone has agreed to it.
+    """
+    connection = recorded_connection(remote, dataset=dataset)
+    if not remote.is_ours:
+        return connection
+    name = remote.enabled_as or remote.name
+    local = {"v2": V2, "v4": V4}.get(remotes.get_config(dataset, name, remotes.SIGNATURE_CONFIG) or "")
+    settings = read_settings(lambda name: remote.parameters.get(name, ""))
+    return replace(connection, signature=agreed_signature(settings, local, connection.provider))
 
 
 def anonymous_can_read(connection: Connection, bucket: str, prefix: str, uuid: str) -> bool:

@@ -11,6 +11,7 @@ from datalad_s3ext import places
 from datalad_s3ext.commands import _connect
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._checks import check_names
+from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._settings import normal_prefix, split_settings
 from datalad_s3ext.credentials.chain import find_identity
 from datalad_s3ext.credentials.model import Identity
@@ -109,7 +110,7 @@ def _of_sibling(words: Words, root: Path, remote: SpecialRemote) -> Case:
         remote=name,
         uuid=remote.uuid,
         profile=words.choice.profile or remotes.get_config(root, name, remotes.PROFILE_CONFIG),
-        no_keys_because="" if _is_chosen(root, remote) else _choose_it(name),
+        no_keys_because="" if _is_chosen(root, remote, connection) else _choose_it(name),
         writable=remote.parameters.get("importtree", "no") not in _TRUE,
         known_name=remote.prefix + MARKER if remote.has_marker else "",
     )
@@ -117,12 +118,15 @@ def _of_sibling(words: Words, root: Path, remote: SpecialRemote) -> Case:
     return Case(name, found, subject, access)
 
 
-def _is_chosen(root: Path, remote: SpecialRemote) -> bool:
+def _is_chosen(root: Path, remote: SpecialRemote, connection: Connection) -> bool:
     """Tell whether a person on this computer said that the remote's place is right.
 
     Its endpoint came in with the clone: keys go there only after that, as in `s3-enable`.
     """
     if remote.enabled_as is None:
+        return False
+    sends_keys = remote.is_ours and not _is_anonymous(root, remote)
+    if sends_keys and not Consent().is_given(root, remote, connection):
         return False
     try:
         return annex.unconfirmed(root, remote.enabled_as) is None

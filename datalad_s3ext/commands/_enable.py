@@ -2,20 +2,22 @@
 
 Everything recorded about a remote came in with the clone. What decides is the marker object: it must
 hold the remote's own UUID. That the person runs this command is what git-annex wants confirmed with
-`verifyremote`; so every answer names the place, and a dry run names it before.
+`verifyremote`; so every answer names the place, and a dry run names it before. Keys go to an endpoint
+that only the clone names after a person has agreed to it, see :mod:`._consent`.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from datalad_s3ext.commands import _access, _connect, _verify
+from datalad_s3ext.commands import _access, _connect, _consent, _verify
 from datalad_s3ext.commands._access import Access, Choice
+from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import bring_up_to_date, enable
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
@@ -46,6 +48,7 @@ class Enabler:
     name: str | None = None
     dry_run: bool = False
     verify_by: VerifyBy | None = None
+    consent: Consent = field(default_factory=Consent)
 
     def run(self, path: Path) -> Iterator[Enabled]:
         """Enable in the data set at `path` what was asked for, or all that can be enabled.
@@ -86,7 +89,7 @@ class Enabler:
             name = remote.enabled_as
             works = name is not None and annex.unconfirmed(path, name) is None
             access = self._access(path, remote)
-            if works and (access is None or not access.gives_other(path, remote)):
+            if works and (access is None or not self._is_told_anew(path, remote, access)):
                 return Enabled("notneeded", done, remote)
             return self._enable(path, remote, access, works=works)
         except (CredentialsError, AccessDenied) as exc:
@@ -96,6 +99,11 @@ class Enabler:
             return self._not_enabled(remote, exc)
         except S3xError as exc:
             return self._not_enabled(remote, exc)
+
+    def _is_told_anew(self, path: Path, remote: SpecialRemote, access: Access) -> bool:
+        """Tell whether other keys are given, or the word that keys may go to this endpoint."""
+        agreed = self.consent.is_new(path, remote, access.endpoint_url)
+        return agreed or access.gives_other(path, remote)
 
     def _verified(self, path: Path, enabled: Enabled) -> Enabled:
         """Switch to who shall verify what comes from a remote that is in use now, and tell who does."""
@@ -120,7 +128,7 @@ class Enabler:
     def _access(self, path: Path, remote: SpecialRemote) -> Access | None:
         """Return who asks; ``None`` when one in use cannot be reached now and nobody was chosen."""
         try:
-            connection = _connect.recorded_connection(remote, dataset=path)
+            connection = _connect.agreed_connection(remote, dataset=path)
         except ConfigError:
             if remote.enabled_as is None or self.choice.is_made:
                 raise
@@ -140,42 +148,47 @@ class Enabler:
             )
         if remote.is_ours:
             annex.check_program(remotes.PROGRAM)
-        connection = _connect.recorded_connection(remote, dataset=path)
+        connection = _connect.agreed_connection(remote, dataset=path)
         if self.dry_run:
-            return Enabled(
-                "ok", f"dry run; would enable {name!r}: {_where(remote, connection)}", remote,
-                endpoint=connection.endpoint_url,
-            )  # fmt: skip
+            text = f"dry run; would enable {name!r}: {_where(remote, connection)}"
+            text += self.consent.planned(path, remote, connection)
+            return Enabled("ok", text, remote, endpoint=connection.endpoint_url)
         access = access or Access(connection.provider, self.choice, connection.endpoint_url)
         kept = remotes.remembered_keys(path, remote)
         may_be_nobody = not self.choice.is_made and not works
-        identity = _working_identity(remote, connection, access, kept, may_be_nobody)
+
+        def check(identity: Identity) -> None:
+            self.consent.require(path, remote, connection, identity)
+            _check_reading(remote, connection, identity)
+
+        identity = _working_identity(access, kept, check, may_be_nobody=may_be_nobody)
+        identity = identity if remote.is_ours else _access.builtin_keys(identity)
         _hand_over(path, remote, name, connection, identity)
         access.settle(path, name, remote, identity)
+        _consent.remember(path, remote, connection, identity)
         text = _success(name, _where(remote, connection), identity, keys_replaced=works)
         return Enabled("ok", text, remote, identity.source, connection.endpoint_url)
 
 
 def _working_identity(
-    remote: SpecialRemote, connection: Connection, access: Access, kept: Keys | None,
-    may_be_nobody: bool,
-) -> Identity:  # fmt: skip
-    """Return an identity with which the bucket can be read.
+    access: Access, kept: Keys | None, check: Callable[[Identity], None], *, may_be_nobody: bool
+) -> Identity:
+    """Return an identity that passes `check`: may show itself there, and can read the bucket.
 
     Keys that are found come first; when they are of no use here, nobody's, where that is allowed.
     """
     try:
         identity = access.identity(kept)
-        _check_reading(remote, connection, identity)
+        check(identity)
     except (CredentialsError, AccessDenied) as refused:
         if not may_be_nobody:
             raise
         try:
-            _check_reading(remote, connection, Anonymous())
+            check(Anonymous())
         except S3xError:
             raise refused from None
-        identity = Anonymous()
-    return identity if remote.is_ours else _access.builtin_keys(identity)
+        return Anonymous()
+    return identity
 
 
 def _check_reading(remote: SpecialRemote, connection: Connection, identity: Identity) -> None:
@@ -196,7 +209,7 @@ def _hand_over(
     builtin = not remote.is_ours
     local = _connect.builtin_address_config(path, connection.endpoint_url) if builtin else {}
     masks = _access.masking_config(path, name, identity)
-    env = _access.environment(identity)
+    env = {**_access.environment(identity), **_consent.environment(connection, identity)}
     enable(path, remote, remotes.special_remotes(path), {}, env, {**local, **masks})
     for setting, value in local.items():
         remotes.set_local(path, setting, value)

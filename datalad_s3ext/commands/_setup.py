@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from datalad_s3ext.commands import _access, _connect, _verify
+from datalad_s3ext.commands import _access, _connect, _consent, _verify
 from datalad_s3ext.commands._access import Access
 from datalad_s3ext.commands._datasets import bring_up_to_date, check_is_annex, enable
 from datalad_s3ext.commands._decide import Existing, Verdict, changed_parameters, decide, only
@@ -199,7 +199,8 @@ class Setup:
         known, name = verdict.remote, self._name(verdict)
         local = self._local_config(path, name)
         config = {**local, **_access.masking_config(path, name, identity)}
-        env = _access.environment(identity)
+        connection = self.wish.connection
+        env = {**_access.environment(identity), **_consent.environment(connection, identity)}
         if known is None:
             annex.init_remote(path, name, wanted, env=env, config=config)
             known = only(remotes.special_remotes(path), name)
@@ -209,6 +210,7 @@ class Setup:
         for setting, value in local.items():
             remotes.set_local(path, setting, value)
         self.access.settle(path, name, known, identity)
+        _consent.remember(path, known, connection, identity)
         if self.verify_by is not None:
             _verify.choose(path, name, self.verify_by)
         return known.uuid
@@ -217,7 +219,7 @@ class Setup:
         """Return what only this clone's git configuration may say, for our remote and built-in."""
         if self.wish.remote_type == "S3":
             return _connect.builtin_address_config(path, self.wish.connection.endpoint_url)
-        weak = self.wish.settings.get("signature") == "v2"
+        weak = self.wish.connection.signature == "v2"
         return {f"remote.{name}.{remotes.SIGNATURE_CONFIG}": "v2"} if weak else {}
 
     def _autoenable(

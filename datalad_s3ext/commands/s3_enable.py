@@ -13,6 +13,7 @@ from datalad.support.param import Parameter
 
 from datalad_s3ext.commands import _options
 from datalad_s3ext.commands._access import Choice
+from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import datasets
 from datalad_s3ext.commands._enable import Enabled, Enabler
 from datalad_s3ext.commands._records import sibling_record
@@ -32,8 +33,8 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
     the bucket is the one the dataset means, and enables it. Without keys, anonymous reading is
     tried.
 
-    Where the content lies was decided by others, and enabling a sibling is your word that this is
-    fine. To see the places first, use --dry-run.
+    Where the content lies was decided by others. To see the places first, use --dry-run. Keys are
+    not sent to an endpoint that only the dataset names before you have agreed to it.
 
     With --profile, --credential or --anonymous, a sibling that is enabled already gets these
     credentials from now on.
@@ -50,6 +51,13 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
         "profile": _options.PROFILE,
         "credential": _options.CREDENTIAL,
         "anonymous": _options.ANONYMOUS,
+        "trust_endpoint": Parameter(
+            args=("--trust-endpoint",),
+            metavar="URL",
+            doc="""send keys to this endpoint, although only the dataset names it. Without this, keys
+            go to services that a preset knows, or that you name in the environment or in a profile;
+            in a terminal you are asked about others""",
+        ),
         "verify_by": _options.VERIFY_BY,
         "dry_run": Parameter(
             args=("--dry-run",),
@@ -73,6 +81,11 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
             "code_cmd": "datalad s3-enable -s mdx --profile lab",
         },
         {
+            "text": "Send keys to the server of a laboratory that no preset knows",
+            "code_py": "s3_enable(name='lab', trust_endpoint='https://s3.lab.example.org')",
+            "code_cmd": "datalad s3-enable -s lab --trust-endpoint https://s3.lab.example.org",
+        },
+        {
             "text": "Have large files verified while they come",
             "code_py": "s3_enable(name='mdx', verify_by='s3x')",
             "code_cmd": "datalad s3-enable -s mdx --verify-by s3x",
@@ -88,6 +101,7 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
         profile: str | None = None,
         credential: str | None = None,
         anonymous: bool = False,
+        trust_endpoint: str | None = None,
         verify_by: VerifyBy | None = None,
         dry_run: bool = False,
         dataset: object = None,
@@ -99,7 +113,8 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
             dataset, recursive=recursive, recursion_limit=recursion_limit, purpose="enable S3"
         ):
             try:
-                enabler = Enabler(Choice(profile, credential, anonymous), name, dry_run, verify_by)
+                choice, consent = Choice(profile, credential, anonymous), Consent(trust_endpoint)
+                enabler = Enabler(choice, name, dry_run, verify_by, consent)
                 for enabled in enabler.run(path):
                     yield _record(path, enabled)
             except S3xError as exc:

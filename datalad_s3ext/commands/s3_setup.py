@@ -20,6 +20,7 @@ from datalad_s3ext.commands._preset import check_consent, notices
 from datalad_s3ext.commands._records import lgr, sibling_record
 from datalad_s3ext.commands._settings import RemoteType, Wish, split_settings
 from datalad_s3ext.commands._setup import Autoenable, Outcome, Setup, next_step
+from datalad_s3ext.commands._source import find_source, settings_environment
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.errors import S3xError
 from datalad_s3ext.providers.load import find_file
@@ -115,6 +116,12 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
             metavar="SIZE",
             doc="""store files in pieces of this size (50MiB); by default whole""",
         ),
+        "show_credential_source": Parameter(
+            args=("--show-credential-source",),
+            action="store_true",
+            doc="""only say where the keys would come from, never what they are, and how long they
+            last; the service is not contacted""",
+        ),
         "verify_by": _options.VERIFY_BY,
         "existing": Parameter(
             args=("--existing",),
@@ -173,6 +180,7 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
         profile: str | None = None,
         credential: str | None = None,
         anonymous: bool = False,
+        show_credential_source: bool = False,
         remote_type: str = "s3x",
         encryption: str | None = None,
         chunk: str | None = None,
@@ -193,28 +201,27 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
             "name": provider if name is None else name, "endpoint": endpoint, "region": region,
             "remote_type": remote_type, "encryption": encryption, "chunk": chunk, "settings": pairs,
             "more_settings": more_settings or (),
-            "keys_are_named": bool(profile or credential or anonymous),
         }  # fmt: skip
         found = datasets(
             dataset, recursive=recursive, recursion_limit=recursion_limit, purpose="set up S3"
         )
         setup: Setup | None = None
+        may_ask = not (dry_run or show_credential_source)
         for path, below in found:
             try:
+                choice = Choice(profile, credential, anonymous)
                 setup = setup or Setup(
-                    wish := wish_of(path, asked),
-                    Access(
-                        wish.provider,
-                        Choice(profile, credential, anonymous),
-                        wish.connection.endpoint_url,
-                        may_ask=not dry_run,
-                    ),
+                    wish := wish_of(path, asked, choice),
+                    Access(wish.provider, choice, wish.connection.endpoint_url, may_ask=may_ask),
                     cast(Existing, existing),
                     cast(Autoenable, autoenable),
                     dry_run,
                     verify_by,
                 )
-                yield _record(path, setup, setup.run(path, below))
+                if show_credential_source:
+                    yield _source_record(path, setup)
+                else:
+                    yield _record(path, setup, setup.run(path, below))
             except S3xError as exc:
                 yield sibling_record(ACTION, path, "error", str(exc), name=asked["name"], bucket=bucket)
                 if setup is None:
@@ -228,7 +235,9 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
         if res["action"] != ACTION or res["status"] not in {"ok", "notneeded"}:
             generic_result_renderer(res)
             return
-        if res["status"] == "notneeded":  # about which DataLad's own renderer is silent
+        if (
+            res["status"] == "notneeded" or "writable" not in res
+        ):  # about which DataLad's own renderer is silent
             ui.message(f"{res['path']}: {res['message']}")
             return
         title = f"{res['name']}: {'dry run' if res.get('planned') else 'ready'} ({res['path']})"
@@ -236,8 +245,11 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
         ui.message("\n".join([title, *lines]))
 
 
-def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
+def wish_of(path: Path, asked: Mapping[str, Any], choice: Choice) -> Wish:
     """Return what is `asked`, resolved and checked; nothing is contacted.
+
+    A profile that is chosen may say endpoint and region, where neither the options nor the
+    environment do.
 
     Raises
     ------
@@ -256,10 +268,11 @@ def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
         endpoint=asked["endpoint"],
         region=asked["region"],
         variables=variables,
+        environ=settings_environment(choice),
         addressing=_chosen_addressing(settings),
         signature=_chosen_signature(settings),
     )
-    check_consent(file, connection, is_named=bool(asked["endpoint"]) or asked["keys_are_named"])
+    check_consent(file, connection, is_named=bool(asked["endpoint"]) or choice.is_made)
     wish = Wish(
         name=asked["name"], provider=provider, connection=connection, bucket=asked["bucket"],
         prefix=asked["prefix"] or "", remote_type=remote_type,
@@ -271,6 +284,17 @@ def wish_of(path: Path, asked: Mapping[str, Any]) -> Wish:
     for notice in wish.notices:
         lgr.warning("%s", notice)
     return wish
+
+
+def _source_record(path: Path, setup: Setup) -> dict[str, Any]:
+    wish = setup.wish
+    source = find_source(path, wish.name, setup.access, wish.connection)
+    return sibling_record(
+        ACTION, path, "ok", source.told(wish.connection), name=wish.name,
+        provider=wish.provider.id, bucket=wish.bucket, endpoint=wish.connection.endpoint_url,
+        credential_source=source.text,
+        expires_at=source.expires_at.isoformat() if source.expires_at else None,
+    )  # fmt: skip
 
 
 def _chosen_addressing(settings: Mapping[str, str]) -> Addressing | None:

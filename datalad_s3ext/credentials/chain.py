@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from datalad_s3ext.credentials import sources
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
+from datalad_s3ext.credentials.renewal import expired_when, how_to_renew
 from datalad_s3ext.errors import CredentialsError
 from datalad_s3ext.providers.schema import Provider
 
@@ -59,8 +60,7 @@ def find_identity(
 def _unexpired(keys: Keys, provider: Provider) -> Keys:
     if keys.expires_at is None or keys.expires_at > datetime.now(UTC):
         return keys
-    how = f": {provider.help.keys}" if provider.help.keys else ""
     raise CredentialsError(
-        f"the keys from {keys.source} expired on {keys.expires_at:%Y-%m-%d at %H:%M %Z}",
-        remedy=f"get new ones for {provider.name}{how}",
+        f"the keys from {keys.source} expired{expired_when(keys)}",
+        remedy=how_to_renew(keys, provider),
     )

@@ -7,6 +7,8 @@ from datetime import datetime
 
 KEPT = "git-annex's own store for this remote"
 """The source of keys that lie in ``.git/annex/creds``."""
+EMBEDDED = "the data set itself (embedcreds=yes)"
+"""The source of keys that came in with a clone, so that they are no secret of its user."""
 
 
 @dataclass(frozen=True)

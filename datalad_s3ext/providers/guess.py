@@ -49,6 +49,18 @@ def candidates(endpoint_url: str, providers: Iterable[Provider]) -> list[Provide
     return [provider for fit, provider in fits if fit == best]
 
 
+def is_own_host(provider: Provider, endpoint_url: str) -> bool:
+    """Tell whether `provider` itself names the host of `endpoint_url`, and TLS protects the way.
+
+    Raises
+    ------
+    ConfigError
+        When `endpoint_url` is no endpoint.
+    """
+    url = normal_endpoint(endpoint_url)
+    return url.startswith("https:") and _fit(provider, _place(url)) > 0
+
+
 def _readable() -> Iterator[Provider]:
     for file in find_all().values():
         try:

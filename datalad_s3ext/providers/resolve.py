@@ -22,7 +22,9 @@ GIVE_ENDPOINT = "give it with --endpoint URL"
 START_SERVER = "start it: datalad s3-serve --background"
 LAST_REGION = "us-east-1"  # what S3 clients sign for when nothing is said, and servers expect
 
-_REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+ENDPOINT_VARIABLES = ("AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Where platforms (the first) and the SDK name an endpoint, with or without scheme."""
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*")
 _FILLING = re.compile(r"[A-Za-z0-9._-]+")  # what may be put into a template: no /, @, :, ?
 _RECORD_KEYS = ("endpoint", "region", "access_key_id", "secret_access_key")
@@ -207,7 +209,7 @@ def _region(provider: Provider, given: str | None, environ: Mapping[str, str]) -
 
 def _region_of_environment(provider: Provider, environ: Mapping[str, str]) -> str | None:
     known = {region.id for region in provider.regions}
-    for variable in _REGION_VARIABLES:
+    for variable in REGION_VARIABLES:
         value = environ.get(variable, "")
         # a region of Amazon's, set for other work, must not become a host name of somebody else
         fits = value in known or provider.endpoint.by_sdk or not known
@@ -263,7 +265,16 @@ def _region_endpoint(provider: Provider, region: str | None) -> str | None:
 
 
 def _variable_set(provider: Provider, environ: Mapping[str, str]) -> str | None:
-    return next((name for name in provider.endpoint.env if environ.get(name)), None)
+    return next((name for name in _variables(provider) if environ.get(name)), None)
+
+
+def _variables(provider: Provider) -> tuple[str, ...]:
+    """Return the variables that may name the endpoint: the usual ones where the preset knows none."""
+    rule = provider.endpoint
+    elsewhere = [rule.template, *(row.endpoint for row in provider.regions)]
+    own_host = urlsplit(rule.default or "http://localhost").hostname or ""
+    has_place = rule.by_sdk or rule.local_server or any(elsewhere) or not is_loopback_host(own_host)
+    return rule.env or (() if has_place else ENDPOINT_VARIABLES)
 
 
 def _filled_template(

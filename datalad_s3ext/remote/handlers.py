@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,11 +24,8 @@ from datalad_s3ext.remote.shared import Shared
 from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
-    from datalad_s3ext.credentials.model import Keys
     from datalad_s3ext.repo.digests import KeyDigest
 
-CREDS = "s3xcreds"
-"""The name under which git-annex embeds our keys."""
 COST_LOCAL = 175
 """git-annex's "semi-expensive": a server on this machine."""
 COST_NETWORK = 200
@@ -186,6 +184,8 @@ class S3xRemote(ExportRequests):
         try:
             yield
         except S3xError as error:
+            if isinstance(error, CredentialsError):
+                self._shared.places.forget()
             raise RemoteError(str(error)) from error
         except HungUp:
             raise
@@ -252,53 +252,41 @@ class S3xRemote(ExportRequests):
             return False
 
     def _open(self, *, anonymous: bool, prefer_environment: bool = False) -> Place:
+        from datalad_s3ext.remote.keeping import may_send_keys, remembered_keys
         from datalad_s3ext.transfer.pool import interruptible_sleep
 
-        settings = self._shared.settings(self.annex)
+        settings, uuid = self._shared.settings(self.annex), self._shared.uuid(self.annex)
         environment_first = prefer_environment and "AWS_ACCESS_KEY_ID" in os.environ
         wanted = anonymous or os.environ.get("S3X_ANONYMOUS") == "1"
-        remembered = None if environment_first or wanted else self._remembered_keys()
+        remembered = None if environment_first or wanted else remembered_keys(self.annex, uuid)
         choices = self._choices()
         return open_place(
-            settings, choices, remembered=remembered, anonymous=wanted,
+            settings, choices, may_send_keys=partial(may_send_keys, self.annex, uuid),
+            remembered=remembered, anonymous=wanted,
             throttle=self._shared.throttle(choices),
             sleep=interruptible_sleep(self._shared.ended),
         )  # fmt: skip
 
-    def _remembered_keys(self) -> Keys | None:
-        """Return the keys kept in this clone, or those that embedcreds=yes has put into the branch."""
-        from datalad_s3ext.credentials.model import KEPT, Keys
-        from datalad_s3ext.repo.kept_keys import read_keys
-
-        found = read_keys(Path(self.annex.getgitdir()), self._shared.uuid(self.annex))
-        if found is None and self.annex.getconfig("embedcreds") == "yes":
-            given = self.annex.getcreds(CREDS)
-            found = (given["user"], given["password"]) if given["user"] else None
-        return Keys(*found, source=KEPT) if found else None
-
     def _remember_keys(self, place: Place) -> None:
-        """Keep lasting keys from the environment in this clone, as git-annex does for built-in S3.
+        from datalad_s3ext.remote.keeping import remember_endpoint, remember_keys
 
-        They go to the git-annex branch only when embedcreds=yes asks for it.
-        """
-        from datalad_s3ext.credentials.model import Keys
-        from datalad_s3ext.repo.kept_keys import keep_keys
+        uuid = self._shared.uuid(self.annex)
+        remember_keys(self.annex, uuid, place.identity)
+        remember_endpoint(self.annex, uuid, place.connection.endpoint_url)
 
-        keys = place.identity
-        if not isinstance(keys, Keys) or keys.session_token:
-            return
-        if keys.access_key_id != os.environ.get("AWS_ACCESS_KEY_ID"):
-            return
-        if self.annex.getconfig("embedcreds") == "yes":
-            self.annex.setcreds(CREDS, keys.access_key_id, keys.secret_access_key)
-        else:
-            uuid, git_dir = self._shared.uuid(self.annex), Path(self.annex.getgitdir())
-            keep_keys(git_dir, uuid, keys.access_key_id, keys.secret_access_key)
+    def _is_new(self) -> bool:
+        """Tell whether the remote is being made. One that came with a clone makes no buckets."""
+        from datalad_s3ext.repo.trust import is_recorded
+
+        return not is_recorded(Path(self.annex.getgitdir()), self._shared.uuid(self.annex))
 
     def _ensure_bucket(self, place: Place) -> None:
         from datalad_s3ext.store.probe import ensure_bucket
 
-        if ensure_bucket(place.store, may_create=True) and "INFO" in self.annex.protocol.extensions:
+        if (
+            ensure_bucket(place.store, may_create=self._is_new())
+            and "INFO" in self.annex.protocol.extensions
+        ):
             self.annex.info(f"created bucket {place.store.bucket}")
 
     def _ensure_marker(self, place: Place) -> None:

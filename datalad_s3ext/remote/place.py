@@ -124,25 +124,38 @@ def connect(
     """Return how to reach the service that `settings` describe."""
     from datalad_s3ext.providers.resolve import resolve
 
+    provider = load_preset(settings)
     return resolve(
-        load_preset(settings),
+        provider,
         endpoint=settings.endpoint,
         region=settings.region,
         environ=os.environ if environ is None else environ,
         addressing=settings.requeststyle,
-        signature=_signature(settings, choices),
+        signature=agreed_signature(settings, choices.signature, provider),
     )
 
 
-def _signature(settings: RemoteSettings, choices: LocalChoices) -> Signature | None:
-    """Return v4 or v2, or ``None`` for the preset's. The weak v2 needs a word from this machine."""
-    if choices.signature:
-        return choices.signature
-    if settings.signature != "v2":
-        return "v4" if settings.signature == "v4" else None
-    requests = load_preset(settings).requests
-    own_place = settings.endpoint is None
-    if own_place and "v2" in (requests.signature, requests.signature_fallback):
+def agreed_signature(
+    settings: RemoteSettings, local: Signature | None, provider: Provider
+) -> Signature:
+    """Return v4 or v2: `local`, what is recorded, or the preset's.
+
+    The weak v2 needs a word from this machine: `local`, or a preset that knows it and the host.
+
+    Raises
+    ------
+    ConfigError
+        When v2 is wanted and nobody here has agreed to it.
+    """
+    if local:
+        return local
+    if (settings.signature or provider.requests.signature) != "v2":
+        return "v4"  # also where nothing is signed
+
+    from datalad_s3ext.providers.guess import is_own_host
+
+    own_place = settings.endpoint is None or is_own_host(provider, settings.endpoint)
+    if own_place and "v2" in (provider.requests.signature, provider.requests.signature_fallback):
         return "v2"
     raise ConfigError(
         "signature=v2 is weak: whoever sees a request can use it elsewhere, and nobody on this "
@@ -155,6 +168,7 @@ def open_place(
     settings: RemoteSettings,
     choices: LocalChoices,
     *,
+    may_send_keys: Callable[[str], bool],
     remembered: Keys | None = None,
     anonymous: bool = False,
     throttle: Throttle | None = None,
@@ -164,8 +178,10 @@ def open_place(
 
     Parameters
     ----------
+    may_send_keys
+        Asked with an endpoint that this machine does not know: has a person agreed to it?
     remembered
-        Keys that git-annex keeps for this remote.
+        Keys that git-annex keeps for this remote, or that came with the data set.
     anonymous
         Send no credentials, whatever there is.
     throttle
@@ -197,6 +213,9 @@ def open_place(
     store = open_patient_store(
         connection, identity, settings.bucket, policy=policy, throttle=throttle, sleep=sleep
     )
+    if not _may_ask_as(identity, connection, may_send_keys):
+        store.close()
+        raise not_agreed(str(connection.endpoint_url))
     rules = UploadRules.of(
         connection.provider.upload,
         place=f"{connection.endpoint_url or connection.region}/{settings.bucket}"
@@ -206,6 +225,25 @@ def open_place(
     )
     return Place(
         store, connection, identity, Layout(settings.fileprefix), rules, not settings.exporttree
+    )
+
+
+def _may_ask_as(
+    identity: Identity, connection: Connection, may_send_keys: Callable[[str], bool]
+) -> bool:
+    from datalad_s3ext.credentials.consent import is_vouched_for
+    from datalad_s3ext.credentials.model import EMBEDDED, Anonymous
+
+    own = not isinstance(identity, Anonymous) and identity.source != EMBEDDED
+    return not own or is_vouched_for(connection) or may_send_keys(str(connection.endpoint_url))
+
+
+def not_agreed(endpoint_url: str) -> CredentialsError:
+    """Return the error for an endpoint that only the data set names."""
+    return CredentialsError(
+        f"no keys were sent to {endpoint_url}: this data set names it, and nobody here has agreed",
+        remedy=f"if it is the right place: datalad s3-enable --trust-endpoint {endpoint_url}, or "
+        f"S3X_TRUST_ENDPOINT={endpoint_url} git annex enableremote NAME",
     )
 
 
@@ -244,6 +282,11 @@ class Places:
             if self._writing is None:
                 self._writing = _confirmed(opener(False), uuid)
             return self._writing
+
+    def forget(self) -> None:
+        """Open anew next time: keys have been refused, and others may be found by then."""
+        with self._lock:
+            self._writing = self._reading = None
 
     def for_reading(self, opener: Callable[[bool], Place], uuid: str) -> Place:
         """Return the bucket; opened without credentials where those are missing or refused."""

@@ -33,6 +33,7 @@ VERIFY_CONFIG = "s3x-verify"
 _ESCAPE = re.compile(r"&(\d{1,7});")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEAD = "X"
+_OWN = f"{EXTERNAL_TYPE}-"
 AMAZON = "amazonaws.com"
 
 
@@ -126,9 +127,13 @@ def s3_remotes(repo: Path) -> list[SpecialRemote]:
 
 
 def git_remote_names(repo: Path) -> list[str]:
-    """Return the names of all git remotes of `repo`, enabled special remotes included."""
+    """Return the names of all git remotes of `repo`, enabled special remotes included.
+
+    What a person has chosen for a remote that is to be enabled (``s3x-...``) makes none.
+    """
     with _opened(repo) as opened:
-        return sorted({name for name, _, _ in _remote_settings(opened)})
+        found = _remote_settings(opened)
+        return sorted({name for name, setting, _ in found if not setting.startswith(_OWN)})
 
 
 def is_remote_name(name: str) -> bool:
@@ -192,9 +197,14 @@ def forget_keys(repo: Path, remote: SpecialRemote) -> None:
         file.unlink(missing_ok=True)
 
 
-def _kept_files(repo: Path, remote: SpecialRemote) -> list[Path]:
+def git_folder(repo: Path) -> Path:
+    """Return the git directory of `repo` that all its worktrees share."""
     with _opened(repo) as opened:
-        folder = Path(opened.common_dir) / "annex" / "creds"
+        return Path(opened.common_dir)
+
+
+def _kept_files(repo: Path, remote: SpecialRemote) -> list[Path]:
+    folder = git_folder(repo) / "annex" / "creds"
     own_suffix = f"-{KEPT_NAME}" if remote.is_ours else ""
     candidates = [folder / f"{as_file_name(uuid)}{own_suffix}" for uuid in (remote.id, remote.uuid)]
     return [file for file in dict.fromkeys(candidates) if file.is_file()]

@@ -92,8 +92,8 @@ def _by_botocore(
         url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
         below = url.partition("?")[0].removesuffix("k")
         base = _base(connection, bucket, below, session.get_config_variable("ca_bundle"))
-    except (BotoCoreError, OSError):
-        return client
+    except (BotoCoreError, OSError, RuntimeError):  # the last: a source that gives expired keys
+        return client  # whose first request says in words what is wrong
     if _goes_through_a_proxy(below):
         return client
     keys = _fixed(identity) if isinstance(identity, Keys | Anonymous) else _of(session, identity)

@@ -108,9 +108,11 @@ class Attempts:
         self._forgive()
         self._failed += 1
         wait = policy.wait_s(error, self._failed, self._patience.draw())
-        spent = self._patience.clock() - self._began
+        left = policy.total_s - (self._patience.clock() - self._began)
+        if (error.retry_after_s or 0.0) <= left:
+            wait = min(wait, left)  # chance must not cut the time short
         is_last = self._failed >= policy.limit(error)
-        if not error.retryable or is_last or spent + wait > policy.total_s:
+        if not error.retryable or is_last or left <= 0 or wait > left:
             raise error
         _log.info("attempt %d failed, next in %.1f s: %s", self._failed, wait, error)
         self._patience.sleep(wait)

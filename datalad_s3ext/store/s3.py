@@ -208,8 +208,8 @@ class S3Store(S3Copy, S3Multipart):
         except NotS3 as refusal:
             if refusal.http_status != 404:
                 raise
-            with suppress(ObjectNotFound):
-                self._settle_absence(name, refusal)
+            with suppress(ObjectNotFound):  # S3 does not answer so to DELETE: who does is not trusted
+                self._settle_absence(name, refusal, afresh=True)
             return
         self._believe(answer)
 

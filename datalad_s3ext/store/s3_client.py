@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3.session
 import botocore.session
@@ -22,10 +23,12 @@ import datalad_s3ext
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
 from datalad_s3ext.errors import ConfigError, CredentialsError
 from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.store.pace import Pace
 from datalad_s3ext.store.s3_answers import not_s3
 from datalad_s3ext.store.s3_body import note_sending
 from datalad_s3ext.store.s3_errors import translated
 from datalad_s3ext.store.s3_place import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, place_of
+from datalad_s3ext.store.s3_reader import PacedBody
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -87,6 +90,7 @@ def make_client(
                 f"{place.endpoint} is no usable endpoint", remedy="write it like https://host:port"
             ) from error
     _adapt(client, connection, bucket)
+    client.meta.events.register("after-call.s3.GetObject", partial(_keep_pace, read_timeout_s, set()))
     return client
 
 
@@ -192,6 +196,7 @@ def _adapt(client: S3Client, connection: Connection, bucket: str) -> None:
     events.register("before-send.s3", note_sending)
     # the wildcard comes before botocore's own handler, which takes web pages for cut-off answers
     events.register("before-parse.*.*", partial(_refuse_web_page, endpoint))
+    events.register("before-sign.s3", _send_what_is_signed)
     if connection.endpoint_url is not None:
         events.register("before-call.s3", _forbid_redirect)
     if ":" in bucket:  # tenant:bucket of Ceph and OpenStack
@@ -211,6 +216,24 @@ def _forbid_redirect(params: dict[str, Any], **_: object) -> None:
     way: at a login page, which redirects everything, that is an endless recursion (botocore 1.44).
     """
     params["context"].setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _keep_pace(
+    window_s: float, line: set[Pace], http_response: Any, parsed: dict[str, Any], **_: object
+) -> None:
+    if "Body" in parsed:
+        parsed["Body"] = PacedBody(http_response.raw, Pace(window_s, line))
+
+
+def _send_what_is_signed(request: Any, signature_version: str, **_: object) -> None:
+    """Let signature v2 of a request for the bucket itself be one of the path that is sent.
+
+    botocore sends ``/bucket`` and signs ``/bucket/`` (1.44). A server that takes the path as it came,
+    as SeaweedFS 4 does, then refuses all lists. git-annex and others send ``/bucket/``.
+    """
+    parts = urlsplit(request.url)
+    if signature_version == "s3" and request.auth_path == f"{parts.path}/":
+        request.url = parts._replace(path=request.auth_path).geturl()
 
 
 def _refuse_web_page(endpoint: str, response_dict: dict[str, Any], **_: object) -> None:

@@ -91,17 +91,19 @@ class S3Core(ObjectStore):
         if answer.get(element) is None:
             raise not_s3(self.place.endpoint, otherwise)
 
-    def _settle_absence(self, name: str, refusal: NotS3) -> NoReturn:
+    def _settle_absence(self, name: str, refusal: NotS3, *, afresh: bool = False) -> NoReturn:
         """Raise `ObjectNotFound` if the bare 404 behind `refusal` is a certain one.
 
-        A GET of the same object needs the same right and says in words what is missing.
+        A GET of the same object needs the same right and says in words what is missing. Where the
+        same server seems to have given both answers, its next 404 is believed; with `afresh` none is.
         """
         headers = _headers_behind(refusal)
-        if not self._trusts("absence", headers):
+        if afresh or not self._trusts("absence", headers):
             try:
                 self._get_one_byte(name)
-            except ObjectNotFound:
-                self._trust("absence", headers)
+            except ObjectNotFound as certain:
+                if _look(_headers_behind(certain)) == _look(headers):
+                    self._trust("absence", headers)
         raise ObjectNotFound(
             f"there is no object {name!r} in bucket {self.bucket!r}",
             http_status=404,

@@ -22,8 +22,10 @@ from datalad_s3ext.store.s3_rules import (
     BY_CLASS,
     BY_CODE,
     BY_STATUS,
+    EXPIRED,
     HOW_TO_REPLACE,
     OTHER_SERVER,
+    OTHER_SIGNATURE,
     Rule,
 )
 
@@ -54,6 +56,12 @@ class Place:
     """Where the keys come from: a noun, to follow "the keys from"."""
     is_anonymous: bool = False
     """Requests are sent without keys."""
+    other_signature: str | None = None
+    """A signature that this service is known to take, too."""
+    expired_when: Callable[[], str] = field(default=str, repr=False)
+    """Tells when temporary keys have expired, if that is known: " on ...", to follow "expired"."""
+    renewal: str = "get new ones (aws sso login, or the token page of your platform)"
+    """How to get keys in place of expired ones."""
     hide: Callable[[str], str] = field(default=str, repr=False)
     """Takes our secrets out of what a server says: it was sent some of them."""
 
@@ -86,6 +94,8 @@ def translated(operation: str, name: str, place: Place) -> Iterator[None]:
         what = f"cannot {operation} {_target(name, place)}: {error}"
         raise errors.LocalError(what) from error
     except Exception as error:
+        if _is_vain_refresh(error):
+            raise _expired(operation, name, place) from error
         if not _is_of_the_parser(error):
             raise
         raise from_sdk(error, operation, name, place) from error
@@ -116,6 +126,18 @@ def rule_for_class(kind: type[BaseException]) -> Rule:
 def _is_of_the_parser(error: Exception) -> bool:
     """Tell botocore's ResponseParserError, which is no BotoCoreError, without importing its module."""
     return type(error).__module__ == _PARSERS
+
+
+def _is_vain_refresh(error: Exception) -> bool:
+    """Tell botocore's plain RuntimeError for a source that gives out keys which have expired."""
+    return isinstance(error, RuntimeError) and "credentials are still expired" in str(error)
+
+
+def _expired(operation: str, name: str, place: Place) -> errors.S3xError:
+    words = _words_for(EXPIRED, place, server="")
+    return EXPIRED.kind(
+        f"cannot {operation} {_target(name, place)}: {words['cause']}", remedy=words["remedy"]
+    )
 
 
 def rule_for_answer(code: str, status: int) -> Rule:
@@ -237,6 +259,9 @@ def _words_for(rule: Rule, place: Place, *, server: str, right_region: str = "")
         "source": place.source,
         "who": place.who,
         "replace": HOW_TO_REPLACE.get(place.source, ""),
+        "or_signature": OTHER_SIGNATURE.format(place.other_signature) if place.other_signature else "",
+        "expired_when": place.expired_when(),
+        "renewal": place.renewal,
         "server": place.hide(server),
         "right_region": place.hide(right_region),
     }

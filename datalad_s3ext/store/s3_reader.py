@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -10,11 +11,59 @@ from botocore.exceptions import BotoCoreError
 
 from datalad_s3ext.errors import TransientError
 from datalad_s3ext.store.base import ObjectInfo, RangeReader
+from datalad_s3ext.store.pace import Pace
 from datalad_s3ext.store.s3_answers import ServedRange
+from datalad_s3ext.units import KIB
+
+BLOCK_BYTES = 256 * KIB
+
+
+class PacedBody:
+    """The body of an answer that botocore has received the head of, bound in time. For one thread.
+
+    botocore's own body waits until it has as much as was asked for, which may be for ever: its time-out
+    begins anew with each byte. This one returns what has come, and must keep the pace meanwhile.
+
+    Parameters
+    ----------
+    raw
+        urllib3's answer, as botocore's has it.
+    pace
+        The rule to follow; it ends when the body is closed.
+    """
+
+    def __init__(self, raw: Any, pace: Pace) -> None:
+        self._raw = raw
+        self._pace = pace
+        pace.begin()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes of what has come; ``b""`` at the end.
+
+        Raises
+        ------
+        TooSlow
+            When it drips.
+        """
+        began = time.monotonic()
+        data: bytes = self._raw.read1(min(size, BLOCK_BYTES)) or b""
+        self._pace.note(len(data), time.monotonic() - began)
+        return data
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the beginning of `view` with what has come; return how many bytes, 0 at the end."""
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Drop the connection if bytes are left on it."""
+        self._pace.end()
+        self._raw.close()
 
 
 class S3RangeReader(RangeReader):
-    """Bytes from the network, counted; `body` is botocore's or ours. One thread at a time."""
+    """Bytes from the network, counted; `body` is a paced one or ours. One thread at a time."""
 
     def __init__(self, info: ObjectInfo, served: ServedRange, body: Any) -> None:
         self.info = info

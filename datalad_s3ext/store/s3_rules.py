@@ -3,9 +3,11 @@
 A rule is data: which of our errors, why it happened, what to do about it. The texts may use
 ``{bucket}``, ``{endpoint}``, ``{source}`` (where the keys come from, a noun), ``{who}`` (whose
 request it was: "the keys from ...", or "requests without keys"), ``{replace}`` (how to replace keys
-that are kept, or nothing; it follows a whole remedy), ``{region}`` (where the request went),
-``{right_region}`` (where the server says it belongs) and ``{server}`` (the server's own words,
-cleaned). Nothing here touches the network; :mod:`.s3_errors` applies the tables.
+that are kept) and ``{or_signature}`` (which other one may be wanted), both of which follow a whole
+remedy or are nothing, ``{expired_when}`` (of temporary keys, or nothing), ``{renewal}`` (how to get
+new ones), ``{region}`` (where the request went), ``{right_region}`` (where the server
+says it belongs) and ``{server}`` (the server's own words, cleaned). Nothing here touches the
+network; :mod:`.s3_errors` applies the tables.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ HOW_TO_REPLACE: Mapping[str, str] = {
     "to the new ones and run `git annex enableremote NAME` or `datalad s3-enable`",
 }
 """What to add to a remedy when the keys come from the place named: nothing for all other places."""
+
+OTHER_SIGNATURE = "; or set signature={}, which some servers of this kind want"
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,13 @@ _WRONG_SECRET = Rule(
     errors.CredentialsError,
     "{endpoint} did not accept the signature: the secret key from {source} does not fit its access "
     "key id",
-    "enter the secret key again; if it is right, check the region and any proxy on the way{replace}",
+    "enter the secret key again; if it is right, check the region and any proxy on the way"
+    "{or_signature}{replace}",
 )
-_EXPIRED = Rule(
+EXPIRED = Rule(
     errors.CredentialsError,
-    "the temporary keys from {source} have expired",
-    "get new ones (aws sso login, or the token page of your platform) and try again{replace}",
+    "the temporary keys from {source} have expired{expired_when}",
+    "{renewal} and try again{replace}",
 )
 _BAD_TOKEN = Rule(
     errors.CredentialsError,
@@ -64,7 +69,7 @@ _BAD_TOKEN = Rule(
 _NOT_SIGNED = Rule(
     errors.CredentialsError,
     "{endpoint} refused {who}: it takes no such requests without keys, or with this signature",
-    "give keys, or choose the provider's own signature version",
+    "give keys, or choose the provider's own signature version{or_signature}",
 )
 _ACCOUNT = Rule(
     errors.AccessDenied,
@@ -170,7 +175,7 @@ BY_CODE: Mapping[str, Rule] = {
     **_same(_DENIED, _words("AccessDenied AllAccessDisabled AccessForbidden Forbidden")),
     **_same(_UNKNOWN_KEY, _words("InvalidAccessKeyId InvalidAccessKey InvalidClientTokenId")),
     **_same(_WRONG_SECRET, _words("SignatureDoesNotMatch InvalidSecurity InvalidSignature")),
-    **_same(_EXPIRED, _words("ExpiredToken ExpiredTokenException TokenRefreshRequired")),
+    **_same(EXPIRED, _words("ExpiredToken ExpiredTokenException TokenRefreshRequired")),
     "InvalidToken": _BAD_TOKEN,
     **_same(
         _NOT_SIGNED,
@@ -289,7 +294,7 @@ BY_CLASS: tuple[tuple[type[BaseException], Rule], ...] = (
         errors.CredentialsError, "the keys from {source} are incomplete: {server}",
         "give both the access key id and the secret key",
     )),
-    *((kind, _EXPIRED) for kind in (
+    *((kind, EXPIRED) for kind in (
         sdk.SSOError, sdk.LoginError, sdk.TokenRetrievalError, sdk.RefreshWithMFAUnsupportedError)),
     *((kind, _LOOKUP) for kind in (
         sdk.CredentialRetrievalError, sdk.UnknownCredentialError, sdk.NoAuthTokenError,

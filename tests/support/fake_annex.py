@@ -40,6 +40,8 @@ class FakeAnnex:
         self.remote_name = remote_name
         self.asked: list[str] = []
         self.answers_questions = True
+        if not (cwd / ".git").exists():
+            subprocess.run(["git", "init", "-q", str(cwd)], check=True)
         self.progress: list[int] = []
         with (stderr or Path(os.devnull)).open("wb") as errors:
             self._process = subprocess.Popen(

@@ -16,6 +16,7 @@ from tests.support.wire import Request
 Predicate = Callable[[Request], bool]
 Body = Iterator[bytes]
 Shaper = Callable[[Body], Body]
+"""Changes what passes: a body, or a whole answer, head and body."""
 T = TypeVar("T")
 
 
@@ -85,25 +86,34 @@ def clock_skewed() -> Answer:
     return s3_error(403, "RequestTimeTooSkewed", text)
 
 
+@dataclass
+class _Waiting(Generic[T]):
+    predicate: Predicate
+    thing: T
+    left: int
+
+
 class Armed(Generic[T]):
     """Things that wait for their message: the first that fits is used up."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Predicate, T]] = []
+        self._waiting: list[_Waiting[T]] = []
 
     def add(self, predicate: Predicate, thing: T, times: int) -> None:
         """Let `thing` wait for `times` messages that fit `predicate`."""
         with self._lock:
-            self._waiting += [(predicate, thing)] * times
+            self._waiting.append(_Waiting(predicate, thing, times))
 
     def take(self, request: Request) -> T | None:
-        """Return and forget the first thing whose predicate fits."""
+        """Return the first thing whose predicate fits; after so many times, forget it."""
         with self._lock:
-            for index, (predicate, thing) in enumerate(self._waiting):
-                if predicate(request):
-                    del self._waiting[index]
-                    return thing
+            for index, waiting in enumerate(self._waiting):
+                if waiting.predicate(request):
+                    waiting.left -= 1
+                    if not waiting.left:
+                        del self._waiting[index]
+                    return waiting.thing
         return None
 
     def clear(self) -> None:
@@ -113,7 +123,7 @@ class Armed(Generic[T]):
 
     def __len__(self) -> int:
         with self._lock:
-            return len(self._waiting)
+            return sum(waiting.left for waiting in self._waiting)
 
 
 class Budget:
@@ -162,16 +172,16 @@ def flip_byte(offset: int) -> Shaper:
     return shape
 
 
-def truncate(length: int) -> Shaper:
-    """Let `length` bytes of a body pass, then close the connection in good order."""
+def truncate(length: int, *, reset: bool = False) -> Shaper:
+    """Let `length` bytes pass, then close the connection: in good order, or by a reset."""
 
     def shape(body: Body) -> Body:
         left = length
         for piece in body:
-            yield piece[:left]
+            yield piece[: max(0, left)]
             left -= len(piece)
             if left < 0:
-                raise CutConnection(reset=False)
+                raise CutConnection(reset=reset)
 
     return shape
 
@@ -193,3 +203,35 @@ def stall(seconds: float, wait: Callable[[float], object], after_bytes: int) -> 
             passed += len(piece)
 
     return shape
+
+
+def drip(seconds: float, wait: Callable[[float], object], after_bytes: int) -> Shaper:
+    """Let `after_bytes` pass, then one byte each `seconds`: often enough for any time-out."""
+
+    def shape(body: Body) -> Body:
+        passed = 0
+        for piece in body:
+            free = max(0, after_bytes - passed)
+            yield piece[:free]
+            for offset in range(free, len(piece)):
+                wait(seconds)
+                yield piece[offset : offset + 1]
+            passed += len(piece)
+
+    return shape
+
+
+def delay(seconds: float, wait: Callable[[float], object]) -> Shaper:
+    """Hold all for `seconds`; it is another thing than a stall before the first byte of a body."""
+
+    def shape(message: Body) -> Body:
+        wait(seconds)
+        yield from message
+
+    return shape
+
+
+def duplicate(message: Body) -> Body:
+    """Send all twice. What is small comes in one piece, so that nobody sees the one without the other."""
+    whole = b"".join(message)
+    yield whole + whole

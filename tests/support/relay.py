@@ -15,12 +15,14 @@ up, one for what comes down.  Faults are armed from the test's thread at any tim
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
+import select
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -29,6 +31,7 @@ from tests.support.faults import Answer, Armed, Body, Budget, CutConnection, Pre
 from tests.support.wire import BrokenMessage, Head, Request
 
 CONNECT_TIMEOUT_S = 5
+CHECK_EVERY_S = 0.1
 
 
 class Relay:
@@ -59,17 +62,26 @@ class Relay:
         self.answers: Armed[Answer] = Armed()
         self.shapers_up: Armed[Shaper] = Armed()
         self.shapers_down: Armed[Shaper] = Armed()
+        self.shapers_of_answers: Armed[Shaper] = Armed()
+        """These see head and body; the server has acted on the request by then."""
         self._budget_up, self._budget_down = Budget(), Budget()
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._heals = 0
+        self.serving = threading.local()
         self._open: set[_Connection] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._acceptor = threading.Thread(target=self._accept, name="relay", daemon=True)
 
     @property
     def url(self) -> str:
         """Where clients connect to."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections of clients are open."""
+        with self._lock:
+            return len(self._open)
 
     def answer(self, predicate: Predicate, answer: Answer, times: int = 1) -> None:
         """Answer the next `times` fitting requests ourselves; the server never sees them."""
@@ -99,11 +111,23 @@ class Relay:
         self, seconds: float, predicate: Predicate = faults.every, *, after_bytes: int = 0
     ) -> None:
         """Hold the body of the next fitting answer for a while once `after_bytes` have passed."""
-        self.shapers_down.add(predicate, faults.stall(seconds, self.wait, after_bytes), 1)
+        self.shapers_down.add(predicate, faults.stall(seconds, self.hold, after_bytes), 1)
+
+    @contextlib.contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Refuse connections within the block, after ending all there are."""
+        address = self._listener.getsockname()
+        self._stop_listening()
+        self._interrupt_all()
+        yield
+        self._listener = socket.create_server(address, backlog=128)
+        self._start_listening()
 
     def heal(self) -> None:
-        """Disarm all faults that have not struck yet."""
-        for armed in (self.answers, self.shapers_up, self.shapers_down):
+        """Disarm all faults that have not struck yet, and end connections that are held."""
+        self._heals += 1
+        faults_by_place = (self.answers, self.shapers_up, self.shapers_down, self.shapers_of_answers)
+        for armed in faults_by_place:
             armed.clear()
         self._budget_up.set(None)
         self._budget_down.set(None)
@@ -112,6 +136,13 @@ class Relay:
         """Sleep, but no longer than the relay lives."""
         if seconds > 0:
             self._closing.wait(seconds)
+
+    def hold(self, seconds: float) -> None:
+        """Sleep within a shaper; the connection ends when its client has gone, or all is healed."""
+        end, heals = time.monotonic() + seconds, self._heals
+        while (left := end - time.monotonic()) > 0 and not self._closing.wait(min(left, CHECK_EVERY_S)):
+            if self._heals != heals or _has_hung_up(self.serving.client):
+                raise CutConnection(reset=True)
 
     def note(self, request: Request) -> None:
         """Count a request."""
@@ -134,25 +165,41 @@ class Relay:
                 self.bytes_down += len(piece)
             yield piece
 
+    def shaped_answer(self, head: bytes, body: Body, request: Request) -> Body:
+        """Return a whole answer with what is armed for it."""
+        shaper = self.shapers_of_answers.take(request) or _unchanged
+        return shaper(itertools.chain([head], self.shaped_down(body, request)))
+
     def __enter__(self) -> Self:
-        self._acceptor.start()
+        self._start_listening()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
+        self._stop_listening()
+        self._interrupt_all()
+
+    def _start_listening(self) -> None:
+        self._acceptor = threading.Thread(target=self._accept, name="relay", daemon=True)
+        self._acceptor.start()
+
+    def _stop_listening(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
         self._acceptor.join()
         self._listener.close()
+
+    def _interrupt_all(self) -> None:
         with self._lock:
             still_open = list(self._open)
         for connection in still_open:
             connection.interrupt(socket.SHUT_RDWR)
-        for connection in still_open:
-            connection.thread.join()
+        if self._closing.is_set():
+            for connection in still_open:
+                connection.thread.join()
 
     def _accept(self) -> None:
-        while not self._closing.is_set():
+        while True:
             try:
                 client, _ = self._listener.accept()
             except OSError:
@@ -210,6 +257,7 @@ class _Connection:
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Run one direction to its end, which is the end of the other one too."""
+        self._relay.serving.client = self._client
         try:
             work()
         except CutConnection as order:
@@ -271,8 +319,7 @@ class _Connection:
                     continue
                 request = self._unanswered.get_nowait()
                 body = wire.answer_body(stream, head, request.method)
-                self._client.sendall(head.raw)
-                self._send(self._client, self._relay.shaped_down(body, request))
+                self._send(self._client, self._relay.shaped_answer(head.raw, body, request))
                 if request.method != "HEAD" and not wire.has_counted_end(head):
                     return
 
@@ -289,6 +336,14 @@ class _Connection:
 
 def _unchanged(body: Body) -> Body:
     return body
+
+
+def _has_hung_up(client: socket.socket) -> bool:
+    if client.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(client, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _delayed(body: Body, relay: Relay, seconds: float) -> Body:

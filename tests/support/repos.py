@@ -63,9 +63,10 @@ class AnnexRepo:
         return self.run("git", "annex", *arguments, check=check, env=env)
 
     def use_keys(self, endpoint: Endpoint) -> None:
-        """Put the keys of a server into the environment of all further commands."""
+        """Put the keys of a server into the environment of all further commands, for that server."""
         self.env["AWS_ACCESS_KEY_ID"] = endpoint.access_key_id
         self.env["AWS_SECRET_ACCESS_KEY"] = endpoint.secret_access_key
+        self.env["S3X_TRUST_ENDPOINT"] = endpoint.url
 
     def forget_keys(self) -> None:
         self.env.clear()

@@ -16,10 +16,11 @@ from tests.support.servers import Endpoint, boto3_client
 
 @contextmanager
 def keys_of(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    """Put the keys of a server into the environment for a while."""
+    """Put the keys of a server into the environment for a while, and that they are for it."""
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", endpoint.access_key_id)
         patch.setenv("AWS_SECRET_ACCESS_KEY", endpoint.secret_access_key)
+        patch.setenv("S3X_TRUST_ENDPOINT", endpoint.url)
         yield endpoint
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from datalad_s3ext.commands._access import Choice
 from datalad_s3ext.commands._settings import Wish
 from datalad_s3ext.commands.s3_setup import wish_of
 from datalad_s3ext.errors import ConfigError
@@ -42,9 +43,8 @@ def dataset(tmp_path: Path) -> Path:
 def wish(dataset: Path, provider: str, **asked: Any) -> Wish:
     nothing = dict.fromkeys(("prefix", "endpoint", "region", "encryption", "chunk", "settings"))
     given = {"name": "store", "bucket": "brain", "remote_type": "s3x", "more_settings": ()}
-    return wish_of(
-        dataset, {**nothing, **given, "provider": provider, "keys_are_named": False, **asked}
-    )
+    choice = asked.pop("choice", Choice())
+    return wish_of(dataset, {**nothing, **given, "provider": provider, **asked}, choice)
 
 
 def test_keys_do_not_go_to_a_host_that_a_clone_names(dataset: Path) -> None:
@@ -61,7 +61,7 @@ def test_keys_do_not_go_to_a_host_that_a_clone_names(dataset: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "consent", [{"endpoint": "https://s3.lab.example.org"}, {"keys_are_named": True}]
+    "consent", [{"endpoint": "https://s3.lab.example.org"}, {"choice": Choice(credential="theirs")}]
 )
 def test_preset_of_a_clone_works_when_asked_for_and_is_told(
     dataset: Path,

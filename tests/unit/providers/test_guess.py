@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from datalad_s3ext.errors import ConfigError
-from datalad_s3ext.providers.guess import candidates, guess
-from datalad_s3ext.providers.load import load_file
+from datalad_s3ext.providers.guess import candidates, guess, is_own_host
+from datalad_s3ext.providers.load import load_file, load_provider
 
 from .support import write_preset
 
@@ -78,3 +78,20 @@ def test_users_preset_is_recognised_and_a_broken_one_left_out(user_folder: Path)
 def test_what_is_no_endpoint_is_an_error() -> None:
     with pytest.raises(ConfigError):
         guess("https://s3.example.org/path")
+
+
+@pytest.mark.parametrize(
+    ("provider", "endpoint", "expected"),
+    [
+        ("mdx", "https://s3ds.mdx.jp", True),
+        ("mdx", "https://S3DS.mdx.jp:443", True),
+        ("mdx", "http://s3ds.mdx.jp", False),
+        ("mdx", "https://s3ds.mdx.jp.example.org", False),
+        ("mdx", "https://s3ds.mdx.jp:8443", False),
+        ("other", "https://s3.example.org", False),
+    ],
+)
+def test_a_preset_answers_for_its_own_hosts_under_tls_alone(
+    provider: str, endpoint: str, expected: bool
+) -> None:
+    assert is_own_host(load_provider(provider), endpoint) is expected

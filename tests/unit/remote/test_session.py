@@ -1,6 +1,7 @@
 """The program as git-annex sees it, before anything is sent to a store."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_no_request_goes_without_an_answer(tmp_path: Path) -> None:
     folder.mkdir()
     with FakeAnnex(CONFIG, cwd=folder) as annex:
         annex.start(ALL)
-        folder.rmdir()
+        shutil.rmtree(folder)
 
         assert annex.ask("J 1 GETAVAILABILITY").startswith("J 1 ")
         assert annex.ask("J 1 TRANSFEREXPORT STORE k f") == "J 1 UNSUPPORTED-REQUEST"

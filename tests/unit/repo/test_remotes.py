@@ -206,6 +206,7 @@ class TestRealRepository:
     def test_git_remotes_are_named_whatever_their_names(self, annex: AnnexRepo) -> None:
         annex.run("git", "config", "remote.plain.url", "/nowhere")
         annex.run("git", "config", "remote.with.dots.url", "/nowhere")
+        annex.run("git", "config", "remote.to-be-enabled.s3x-signature", "v2")
 
         assert remotes.git_remote_names(annex.path) == ["plain", "with.dots"]
 

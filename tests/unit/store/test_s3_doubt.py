@@ -79,8 +79,14 @@ def test_web_server_with_a_page_that_is_no_xml(
     assert isinstance(caught.value, errors.NotS3) or call is EVERYTHING["get range"]
 
 
+def absent(request: Request) -> Reply:
+    """Answer as S3 does of an object that is not there."""
+    bare = Reply(404, headers=REQUEST_ID)
+    return bare if request.method == "HEAD" else xml_error(404, "NoSuchKey")
+
+
 def test_absent_needs_a_word_of_s3(scripted: Scripted, store: S3Store) -> None:
-    scripted.answer = lambda r: Reply(404) if r.method == "HEAD" else xml_error(404, "NoSuchKey")
+    scripted.answer = absent
 
     for _ in range(3):
         with pytest.raises(errors.ObjectNotFound):
@@ -92,7 +98,7 @@ def test_absence_is_doubted_again_after_a_while(
     scripted: Scripted, store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_core, "TRUST_S", 0.0)
-    scripted.answer = lambda r: Reply(404) if r.method == "HEAD" else xml_error(404, "NoSuchKey")
+    scripted.answer = absent
 
     for _ in range(2):
         with pytest.raises(errors.ObjectNotFound):
@@ -123,17 +129,38 @@ def test_404_that_is_no_absence(
 def test_another_server_is_not_believed_for_the_first_ones_sake(
     scripted: Scripted, store: S3Store
 ) -> None:
-    def s3(request: Request) -> Reply:
-        return (
-            Reply(404, headers=REQUEST_ID) if request.method == "HEAD" else xml_error(404, "NoSuchKey")
-        )
-
-    scripted.answer = s3
+    scripted.answer = absent
     with pytest.raises(errors.ObjectNotFound):
         store.head("a")
     scripted.answer = lambda _: Reply(404, BROKEN_PAGE)
     with pytest.raises(errors.NotS3):
         store.head("a")
+
+
+def test_who_is_only_confirmed_by_another_is_not_believed_the_next_time(
+    scripted: Scripted, store: S3Store
+) -> None:
+    scripted.answer = lambda r: Reply(404) if r.method == "HEAD" else absent(r)
+    with pytest.raises(errors.ObjectNotFound):
+        store.head("a")
+
+    there = Reply(206, b"x", {**REQUEST_ID, "ETag": '"e"'})
+    scripted.answer = lambda r: Reply(404, BROKEN_PAGE) if r.method in ("HEAD", "DELETE") else there
+    for call in (store.head, store.delete):
+        with pytest.raises(errors.TransientError, match="both that 'a' is there"):
+            call("a")
+
+
+def test_404_to_a_removal_is_settled_each_time(scripted: Scripted, store: S3Store) -> None:
+    scripted.answer = absent
+    with pytest.raises(errors.ObjectNotFound):
+        store.head("a")
+    bare = Reply(404, headers=REQUEST_ID)
+    there = Reply(206, b"x", {**REQUEST_ID, "ETag": '"e"'})
+    scripted.answer = lambda r: bare if r.method == "DELETE" else there
+
+    with pytest.raises(errors.TransientError, match="both that 'a' is there"):
+        store.delete("a")
 
 
 def test_answers_without_a_request_id_cost_one_question(scripted: Scripted, store: S3Store) -> None:

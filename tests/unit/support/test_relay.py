@@ -5,112 +5,29 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.faults import (
     Answer,
+    Armed,
     clock_skewed,
+    delay,
+    drip,
+    duplicate,
     every,
     has_method,
     internal_error,
     is_complete_upload,
     is_upload_part,
     slow_down,
+    truncate,
 )
 from tests.support.hostile import PAGE, BlackHole, HtmlServer
 from tests.support.relay import Relay
 from tests.support.wire import Request
-
-CONTENT = bytes(range(256)) * 4096  # 1 MiB, more than fits the buffers of one read
-
-
-class Store(BaseHTTPRequestHandler):
-    """Keeps what is PUT, by path; GET returns it, in chunks when the path says so."""
-
-    protocol_version = "HTTP/1.1"
-    objects: dict[str, bytes]
-    hosts: list[str]
-
-    def do_PUT(self) -> None:
-        self.hosts.append(self.headers["Host"])
-        length = int(self.headers["Content-Length"])
-        body = self.rfile.read(length)
-        if len(body) == length:
-            self.objects[self.path] = body
-        self._answer(b"")
-
-    def do_GET(self) -> None:
-        self._answer(self.objects.get(self.path, CONTENT))
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        chunked = "chunked" in self.path
-        if chunked:
-            self.send_header("Transfer-Encoding", "chunked")
-        else:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Upstream(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.hosts: list[str] = []
-        handler = type("Handler", (Store,), {"objects": self.objects, "hosts": self.hosts})
-        super().__init__(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, *_: object) -> None:
-        pass  # resets are what the tests are about
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def relay(upstream: Upstream) -> Iterator[Relay]:
-    with Relay(upstream.url) as running:
-        yield running
-
-
-class Client(http.client.HTTPConnection):
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        super().__init__(parts.hostname or "", parts.port, timeout=10)
-
-    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        self.request(method, path, body, headers)
-        answer = self.getresponse()
-        return answer.status, answer.read()
-
-
-@pytest.fixture
-def client(relay: Relay) -> Iterator[Client]:
-    connection = Client(relay.url)
-    yield connection
-    connection.close()
+from tests.unit.support.conftest import CONTENT, Client, Upstream
 
 
 def test_bodies_pass_unchanged_both_ways_over_one_connection(
@@ -275,6 +192,25 @@ def test_stall_holds_the_body(relay: Relay, client: Client) -> None:
     assert time.monotonic() - started > 0.2
 
 
+@pytest.mark.parametrize("end", ["heal", "hang up"])
+def test_who_is_held_is_let_go(relay: Relay, client: Client, end: str) -> None:
+    relay.stall(100)
+    client.request("GET", "/a")
+    answer = client.getresponse()
+    time.sleep(0.2)  # until it is held
+    if end == "heal":
+        relay.heal()
+        with pytest.raises(ConnectionResetError):
+            answer.read()
+    else:
+        answer.close()
+        client.close()
+    started = time.monotonic()
+    while relay.open_connections:
+        assert time.monotonic() - started < 5
+        time.sleep(0.01)
+
+
 def test_closing_ends_a_stall(upstream: Upstream) -> None:
     with Relay(upstream.url) as relay:
         relay.stall(100)
@@ -335,3 +271,91 @@ def test_black_hole_never_answers() -> None:
         with pytest.raises(TimeoutError):
             client.ask("GET", "/")
         client.close()
+
+
+# -- whole answers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_dropped_answer_comes_after_the_server_has_acted(
+    relay: Relay, upstream: Upstream, client: Client, reset: bool
+) -> None:
+    relay.shapers_of_answers.add(has_method("PUT"), truncate(0, reset=reset), 1)
+
+    with pytest.raises(ConnectionResetError if reset else http.client.RemoteDisconnected):
+        client.ask("PUT", "/a", b"1234")
+
+    assert upstream.objects == {"/a": b"1234"}
+    client.close()
+    assert client.ask("GET", "/a") == (200, b"1234")
+
+
+def test_a_doubled_answer_is_the_same_twice(relay: Relay, upstream: Upstream) -> None:
+    upstream.objects["/a"] = b"content"
+    relay.shapers_of_answers.add(every, duplicate, 1)
+    address = ("127.0.0.1", urlsplit(relay.url).port)
+    with socket.create_connection(address, timeout=10) as raw:
+        raw.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        said = b"".join(iter(lambda: raw.recv(65536), b""))
+
+    half = len(said) // 2
+    assert said[:half] == said[half:]
+    assert said[:half].endswith(b"\r\n\r\ncontent")
+
+
+def test_a_delayed_answer_is_whole(relay: Relay, client: Client) -> None:
+    relay.shapers_of_answers.add(every, delay(0.3, relay.wait), 1)
+    started = time.monotonic()
+
+    assert client.ask("GET", "/a") == (200, CONTENT)
+    assert time.monotonic() - started > 0.2
+
+
+def test_a_drip_begins_where_it_is_told_to(relay: Relay, upstream: Upstream, client: Client) -> None:
+    upstream.objects["/a"] = b"x" * 1003
+    relay.shapers_down.add(every, drip(0.1, relay.wait, 1000), 1)
+    client.request("GET", "/a")
+    answer = client.getresponse()
+    answer.read(1000)
+    started = time.monotonic()
+
+    assert answer.read() == b"xxx"
+    assert 0.25 < time.monotonic() - started < 1
+
+
+def test_a_body_is_reset_after_so_many_bytes_of_it(relay: Relay, client: Client) -> None:
+    relay.shapers_down.add(every, truncate(1000, reset=True), 1)
+    client.request("GET", "/a")
+
+    with pytest.raises(ConnectionResetError):
+        client.getresponse().read()
+
+    assert relay.bytes_down == 1000
+
+
+def test_connections_are_refused_and_then_taken_at_the_same_place(relay: Relay, client: Client) -> None:
+    assert client.ask("GET", "/a")[0] == 200
+    url = relay.url
+
+    with relay.refusing():
+        with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
+            client.ask("GET", "/a")
+        client.close()
+        with pytest.raises(ConnectionRefusedError):
+            client.ask("GET", "/a")
+
+    assert relay.url == url
+    client.close()
+    assert client.ask("GET", "/a") == (200, CONTENT)
+
+
+def test_what_is_armed_strikes_so_often_and_in_order() -> None:
+    armed: Armed[str] = Armed()
+    request = Request("GET", "/a", {})
+    armed.add(has_method("PUT"), "never", 1)
+    armed.add(every, "twice", 2)
+    armed.add(every, "once", 1)
+    assert len(armed) == 4
+
+    assert [armed.take(request) for _ in range(4)] == ["twice", "twice", "once", None]
+    assert len(armed) == 1

@@ -1,0 +1,119 @@
+"""Where keys may go, by the word of the people who use this clone.
+
+``remote.log`` came in with the clone: an endpoint that only stands there is somebody else's wish. What
+a person typed or agreed to here is noted in git's configuration, which no clone brings along::
+
+    [s3x "UUID-OF-THE-REMOTE"]
+        endpoint = https://s3.example.org
+
+The remote's UUID, not its name, leads to it: git-annex does not tell the name in every request.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from datalad_s3ext.errors import LocalError, one_line
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_CODE = re.compile(r"&(\d+);")
+_NO_MATCH = 1
+_OURS = "s3x"
+
+
+def setting_of(uuid: str) -> str:
+    """Return the name of the git configuration that lists the endpoints of a remote."""
+    return f"s3x.{uuid}.endpoint"
+
+
+def _embedding_of(uuid: str) -> str:
+    return f"s3x.{uuid}.embedcreds"
+
+
+def trusted_endpoints(git_dir: Path, uuid: str) -> frozenset[str]:
+    """Return the endpoints to which keys for the remote `uuid` may go; none when git cannot say."""
+    if not _ID.fullmatch(uuid):
+        return frozenset()
+    return frozenset(_git(git_dir, "config", "--get-all", setting_of(uuid)).stdout.split())
+
+
+def trust_endpoint(git_dir: Path, uuid: str, endpoint_url: str) -> None:
+    """Note that keys for the remote `uuid` may go to `endpoint_url`. Doing so twice changes nothing.
+
+    Raises
+    ------
+    LocalError
+        When git cannot write its configuration.
+    """
+    if endpoint_url in trusted_endpoints(git_dir, uuid) or not _ID.fullmatch(uuid):
+        return
+    done = _git(git_dir, "config", "--local", "--add", setting_of(uuid), endpoint_url)
+    if done.returncode:
+        raise LocalError(f"git cannot write its configuration: {one_line(done.stderr)}")
+
+
+def allow_embedding(git_dir: Path, uuid: str) -> None:
+    """Note that a person here wants the keys of the remote `uuid` in the git-annex branch."""
+    if _ID.fullmatch(uuid):
+        _git(git_dir, "config", "--local", _embedding_of(uuid), "true")
+
+
+def is_embedding_allowed(git_dir: Path, uuid: str) -> bool:
+    """Tell whether :func:`allow_embedding` was called, now or in the past."""
+    if not _ID.fullmatch(uuid):
+        return False
+    return _git(git_dir, "config", "--get", _embedding_of(uuid)).stdout.strip() == "true"
+
+
+def is_recorded_place(git_dir: Path, uuid: str, endpoint_url: str) -> bool:
+    """Tell whether some git-annex branch here may name `endpoint_url` for the remote `uuid`.
+
+    If none does, a person has typed it just now. In doubt the answer is yes.
+    """
+    parts = urlsplit(endpoint_url)
+    port = str(parts.port) if parts.port else ""
+    return is_recorded(git_dir, uuid, _OURS, parts.hostname or "", port)
+
+
+def is_recorded(git_dir: Path, *texts: str) -> bool:
+    """Tell whether a line of ``remote.log`` in a git-annex branch here holds all `texts`.
+
+    All branches that git-annex would merge are read, and lines are searched, not parsed: whoever
+    wrote them must not gain by a difference between git-annex's reading and ours. In doubt: yes.
+    """
+    listed = _git(git_dir, "for-each-ref", "--format=%(refname)")
+    branches = [name for name in listed.stdout.split() if name.endswith("/git-annex")]
+    if listed.returncode:
+        return True
+    return any(_may_hold(git_dir, branch, texts) for branch in branches)
+
+
+def _may_hold(git_dir: Path, branch: str, texts: tuple[str, ...]) -> bool:
+    listed = _git(git_dir, "ls-tree", "--name-only", branch, "remote.log")
+    if listed.returncode:
+        return True
+    if not listed.stdout:
+        return False
+    shown = _git(git_dir, "cat-file", "blob", f"{branch}:remote.log")
+    lines = map(_plain, shown.stdout.split("\n"))
+    return shown.returncode != 0 or any(all(text.lower() in line for text in texts) for line in lines)
+
+
+def _plain(line: str) -> str:
+    """Undo git-annex's ``&<code>;``, with any number of leading zeros."""
+    return _CODE.sub(lambda match: _character(match[1]) or match[0], line).lower()
+
+
+def _character(digits: str) -> str:
+    code = digits.lstrip("0") or "0"
+    return chr(int(code)) if len(code) <= 6 else ""
+
+
+def _git(git_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["git", f"--git-dir={git_dir}", *arguments],
+        capture_output=True, text=True, errors="surrogateescape", check=False,
+    )  # fmt: skip

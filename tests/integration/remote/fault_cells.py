@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ LARGE = os.urandom(5 * MIB + 100 * KIB)
 RANGE_BYTES = 4 * MIB
 PROVIDERS = {"seaweedfs": "seaweedfs", "rclone": "rclone-serve-s3", "moto": "other"}
 FOR_EVER = 1_000_000
+PAUSE_S = 0.1
 BYSTANDER = "bystander"
 NO_EXCEPTIONS: Mapping[str, str] = {}
 
@@ -242,7 +244,10 @@ class Bench:
             cell.fault.arm(self.relay, cell.fits, cell.times, cell.step)
 
     def run(self, annex: FakeAnnex, cells: Sequence[Cell], width: int) -> None:
-        """Have all cells answered, `width` at a time; those that sleep are not counted."""
+        """Have all cells answered, `width` at a time; those that sleep are not counted.
+
+        But they do not begin all at once: a server that is busy would look like one that stalls.
+        """
         waiting = sorted(cells, key=lambda cell: cell.fault.sleeps)
         under_way: dict[str, Cell] = {}
         free = [str(number) for number in range(len(cells))]
@@ -253,6 +258,7 @@ class Bench:
                 under_way[job] = cell
                 for line in cell.requests():
                     annex.send(f"J {job} {line}")
+                time.sleep(PAUSE_S if cell.fault.sleeps and cell.operation.content is LARGE else 0)
                 continue
             _, job, answer = annex.receive().split(" ", 2)
             under_way.pop(job).answer = answer

@@ -69,7 +69,7 @@ pytestmark = pytest.mark.server
 
 LONG_S = 60
 """Nobody waits for the end of it."""
-WIDTH = 8
+WIDTH = 6
 
 
 # -- faults ---------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ GROUPS = {
         ),
     ],
 }  # fmt: skip
-LIMITS_S = {"store": (1.5, 2.25), "export": (1, 3)}
+LIMITS_S = {"store": (2.5, 3.75), "retrieve": (1.5, 2.25), "export": (1, 3)}
 """Of silence and of patience; otherwise 1 and 1.5. Many large uploads keep a server busy, and the first
 copy takes time before it is sent: boto3 is imported for it."""
 

@@ -1,10 +1,11 @@
 # Everything runs in .venv, which the targets make themselves: python3, pip, git and make are enough.
 # Variables: PYTHON (the interpreter that .venv is made with), DATA (a folder of yours for the demo),
-#            ARGS (more arguments for pytest, or for the benchmark).
+#            ARGS (more arguments for pytest, or for the benchmark), ALL (run the thorough tests, too).
 
 PYTHON ?= python3
 DATA ?=
 ARGS ?=
+ALL ?=
 
 VENV := $(CURDIR)/.venv
 # git-annex, datalad and our remote are found in .venv/bin first
@@ -24,8 +25,8 @@ help:  ## show these targets
 demo: .venv/.has-annex,local $(if $(DATA),,$(DEMO_FILES)/.unpacked)  ## send real files to a local S3 server and back (DATA=folder: yours)
 	@$(RUN) python docs/demo.py $(if $(DATA),--data "$(DATA)",--package $(DEMO_FILES)/nibabel)
 
-test: .venv/.has-test  ## run all tests (ARGS="-k name": some of them)
-	@$(RUN) python -m pytest -n 2 --dist worksteal $(ARGS)
+test: .venv/.has-test  ## run the tests (ALL=1: the thorough ones, too; ARGS="-k name": some of them)
+	@$(RUN) python -m pytest -n 2 --dist worksteal $(if $(ALL),,-m "not thorough") $(ARGS)
 
 bench: .venv/.has-bench  ## compare our speed with others' (ARGS="--works 'relay-*' --rounds 3"; ARGS=--help)
 	@$(RUN) python benchmarks/first_reply.py

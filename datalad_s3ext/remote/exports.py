@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from annexremote import ExportRemote, RemoteError, UnsupportedRequest
 
-from datalad_s3ext.errors import ObjectNotFound, Unsupported
+from datalad_s3ext.errors import IntegrityError, ObjectNotFound, Unsupported
 from datalad_s3ext.remote.layout import Layout
 from datalad_s3ext.repo.keys import parse_key
 
@@ -35,7 +35,7 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
 
     _shared: Shared
 
-    def transferexport_store(self, key: str, local_file: str, remote_file: str) -> None:  # noqa: ARG002
+    def transferexport_store(self, key: str, local_file: str, remote_file: str) -> None:
         """Store a file under its name; it replaces what is there."""
         from datalad_s3ext.transfer.progress import Progress
         from datalad_s3ext.transfer.upload import upload_file
@@ -51,6 +51,7 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
                 self._shared.pool,
                 Progress(self.annex.progress),
                 self._shared.journals(self.annex, place),
+                key,
             )
 
     def transferexport_retrieve(self, key: str, local_file: str, remote_file: str) -> None:
@@ -77,8 +78,8 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
     def checkpresentexport(self, key: str, remote_file: str) -> bool:
         """Tell whether the file is there, with the size that the key tells.
 
-        What cannot be stored is certainly absent. Of a file that shares its name with another one,
-        nothing is certain.
+        What cannot be stored is certainly absent. Of a file that shares its name with another one, now
+        or before, nothing is certain, and neither of what is there when the key tells no size.
         """
         with self._reported():
             try:
@@ -96,7 +97,14 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
                 found = place.store.head(name).size_bytes
             except ObjectNotFound:
                 return False
-            return expected in (None, found)
+            if remote_file in shortened.ever:
+                raise _told_in_part(remote_file, shortened.ever[remote_file])
+            if expected is None:
+                raise IntegrityError(
+                    f"{remote_file} is there, but its key does not tell which content it is",
+                    remedy="export again: it is stored anew",
+                )
+            return expected == found
 
     def removeexport(self, key: str, remote_file: str) -> None:  # noqa: ARG002
         """Remove a file. That it is not there, or never could be, is success."""

@@ -8,7 +8,6 @@ git-annex is at work its newest state lies in the journal.
 
 from __future__ import annotations
 
-import logging
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +15,8 @@ from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 
+from datalad_s3ext.errors import LocalError
 from datalad_s3ext.repo.folders import annex_folder
-
-lgr = logging.getLogger(__name__)
 
 LOG = "export.log"
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -80,7 +78,11 @@ def exported_trees(git_dir: Path, journal: Path, uuid: str) -> list[str]:
 
 def _look(git_dir: Path, trees: list[str]) -> Shortened:
     broken = [
-        {name.replace("\n", ""): name for name in _names(git_dir, tree) if "\n" in name}
+        {
+            name.replace("\n", ""): name
+            for name in _names(git_dir, tree, must_exist=tree == trees[0])
+            if "\n" in name
+        }
         for tree in trees
     ]
     ever = {short: name for names in reversed(broken) for short, name in names.items()}
@@ -89,19 +91,27 @@ def _look(git_dir: Path, trees: list[str]) -> Shortened:
     return Shortened(broken[0], ever, frozenset(ever).intersection(_names(git_dir, trees[0])))
 
 
-def _names(git_dir: Path, tree: str) -> list[str]:
-    listed = _git(git_dir, "ls-tree", "-r", "-z", "--full-tree", "--name-only", tree)
+def _names(git_dir: Path, tree: str, *, must_exist: bool = False) -> list[str]:
+    command = ("ls-tree", "-r", "-z", "--full-tree", "--name-only", tree)
+    listed = _git(git_dir, *command, must_work=must_exist)
     return listed.decode("utf-8", "surrogateescape").split("\0")
 
 
-def _git(git_dir: Path, *arguments: str) -> bytes:
-    """Return what git prints; nothing when it fails."""
+def _git(git_dir: Path, *arguments: str, must_work: bool = False) -> bytes:
+    """Return what git prints; nothing when it fails, unless it must not.
+
+    Raises
+    ------
+    LocalError
+        When git cannot be started, or fails and must not.
+    """
     try:
         command = ["git", f"--git-dir={git_dir}", *arguments]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError as error:
-        lgr.warning("git cannot be asked for the exported tree: %s", error)
-        return b""
+        raise LocalError(f"git cannot be asked for the exported tree: {error}") from error
+    if done.returncode and must_work:
+        raise LocalError(f"git cannot read the exported tree: {done.stderr.decode(errors='replace')}")
     return b"" if done.returncode else done.stdout
 
 

@@ -170,7 +170,7 @@ def require_folder(home: Path) -> None:
     for path in (home, *home.parents):
         if path.is_dir():
             return
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not path.is_dir():  # another start may have made it just now
             raise ConfigError(f"{path} is not a folder", remedy="name one with --home DIR")
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 from datalad_s3ext.store.lean_http import Connection, Connections, NotPlain, may_be_kept
 
 ERROR_LIMIT_BYTES = 64 * 1024
+SLOW_ANSWER_S = 1800.0
+"""Putting 10 000 parts together may take minutes; meanwhile a blank comes now and then."""
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
@@ -94,7 +97,10 @@ def _unchunked(connection: Connection, limit: int) -> bytes:
     """
     connection.pace.end()  # while it puts an object together the server sends a blank now and then
     data = b""
+    deadline = time.monotonic() + SLOW_ANSWER_S
     while (found := _chunks(data)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer has no end")
         more = connection.read(limit)
         if not more:
             raise ConnectionResetError("the answer ended early")

@@ -282,6 +282,11 @@ _PART = frozenset({"Body", "ContentLength", "ContentMD5", "ChecksumCRC32", "Uplo
 
 
 _CREATE = frozenset({"ContentType", "StorageClass", "ChecksumAlgorithm"})
+_TOLD = {
+    "create_multipart_upload": {"UploadId"},
+    "complete_multipart_upload": {"ETag", "Key", "Location"},
+}
+"""What an answer has at least one of; its root is not named alike by all servers (rclone)."""
 _COMPLETE = frozenset({"UploadId", "MultipartUpload"})
 
 
@@ -375,4 +380,6 @@ def _said(operation: str, text: bytes, answer: dict[str, Any]) -> Mapping[str, s
     if kind == "Error":
         answer["ResponseMetadata"]["HTTPStatusCode"] = 500
         raise _refusal(operation, {"Code": "500", "Message": "", **fields}, answer)
+    if not fields.keys() & _TOLD[operation]:
+        raise NotPlain(f"the answer is a document of the kind {kind!r}")
     return fields

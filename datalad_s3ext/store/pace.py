@@ -40,14 +40,17 @@ class Pace:
         self._line = line
         self._waited_s = 0.0
         self._moved_bytes = 0
+        self._is_on = True
 
     def begin(self) -> None:
         """Note that the connection is used from now on."""
+        self._is_on = True
         self._waited_s, self._moved_bytes = 0.0, 0
         self._line.add(self)
 
     def end(self) -> None:
-        """Note that it is used no longer."""
+        """Note that it is used no longer, or that it may be slow from now on."""
+        self._is_on = False
         self._line.discard(self)
 
     def note(self, size_bytes: int, waited_s: float) -> None:
@@ -60,7 +63,7 @@ class Pace:
         """
         self._waited_s += waited_s
         self._moved_bytes += size_bytes
-        if self._waited_s < self._window_s:
+        if self._waited_s < self._window_s or not self._is_on:
             return
         needed = LEAST_BYTES_PER_S * self._waited_s / max(1, len(self._line))
         if self._moved_bytes < needed:

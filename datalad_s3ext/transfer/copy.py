@@ -167,6 +167,7 @@ class _Parts:
             self._how.rules.options,
             metadata=self._source.metadata,
             storage_class=self._source.storage_class,
+            part_crc32=False,  # the server copies: no CRC32 of a part is known here
         )
         self._upload_id = store.create_upload(self._target, options=options)
         try:

@@ -12,8 +12,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
-from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -199,8 +197,8 @@ class _Window:
         span, buffer, future = self._under_way[0]
         while True:
             self._pool.check()
-            with suppress(NotYet):
-                future.result(timeout=REPORT_EVERY_S)
+            if wait([future], REPORT_EVERY_S).done:
+                future.result()
                 break
             self._progress.report()
         self._target.append(memoryview(buffer)[: span.size_bytes])

@@ -41,6 +41,9 @@ class Begun:
     upload_id: str
     size_bytes: int
     part_bytes: int
+    source: str = ""
+    """The git-annex key, where the name does not tell it, and when the file was last changed. Digests
+    of parts do not tell files apart: the CRC32 of a block that ends with its own is always the same."""
 
     def with_id(self, upload_id: str) -> Begun:
         """Return the same, under the server's id."""

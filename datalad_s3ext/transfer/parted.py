@@ -94,7 +94,10 @@ class PartedUpload:
     # -- beginning, or going on -----------------------------------------------------------------
 
     def _begin(self, spans: Sequence[Span]) -> None:
-        upload = Begun(self._rules.place, self._name, "", self._source.size_bytes, spans[0].size_bytes)
+        upload = Begun(
+            self._rules.place, self._name, "", self._source.size_bytes, spans[0].size_bytes,
+            self._source.identity,
+        )  # fmt: skip
         if self._journal is not None and self._take_up(self._journal, upload, spans):
             return
         began = time.monotonic()
@@ -210,7 +213,7 @@ class PartedUpload:
             md5s = digests if etag_of_parts(digests) else [self._digest_of(s, "md5") for s in spans]
             if found.etag == etag_of_parts(md5s):
                 return True
-            return is_stored(self._store, self._name, spans, digests)
+            return is_stored(self._store, self._name, spans, md5s)
         except ObjectNotFound:
             return False
 

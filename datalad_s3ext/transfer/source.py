@@ -20,9 +20,16 @@ class Source:
     path: Path
     size_bytes: int
     mtime_ns: int
+    key: str = ""
+    """The git-annex key, where it is not the name of the object."""
+
+    @property
+    def identity(self) -> str:
+        """What another file of the same size does not have."""
+        return f"{self.key} {self.mtime_ns}".lstrip()
 
     @classmethod
-    def of(cls, path: Path) -> Source:
+    def of(cls, path: Path, key: str = "") -> Source:
         """Look at the file.
 
         Raises
@@ -34,7 +41,7 @@ class Source:
             found = path.stat()
         except OSError as error:
             raise LocalError(f"cannot read {path}: {error.strerror}") from error
-        return cls(path, found.st_size, found.st_mtime_ns)
+        return cls(path, found.st_size, found.st_mtime_ns, key)
 
     def opened(self) -> BinaryIO:
         """Open the file for reading, unbuffered.
@@ -51,7 +58,7 @@ class Source:
 
     def check_unchanged(self) -> None:
         """Raise `LocalError` when the file is no longer what it was."""
-        if Source.of(self.path) != self:
+        if Source.of(self.path, self.key) != self:
             raise LocalError(
                 f"{self.path} changed while it was uploaded; nothing was stored",
                 remedy="run the command again when nothing writes to the file",

@@ -28,6 +28,7 @@ def upload_file(
     pool: Pool,
     progress: Progress,
     journals: Journals | None = None,
+    key: str = "",
 ) -> None:
     """Store the file `path` as the object `name`, replacing any other.
 
@@ -36,6 +37,8 @@ def upload_file(
     journals
         Where to write down what is under way, so that a later call goes on with an upload that
         ended early. Without, it is taken back.
+    key
+        The git-annex key of the content, where `name` may be given to another one later.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def upload_file(
     S3xError
         Any other fault; nothing was stored.
     """
-    source = Source.of(path)
+    source = Source.of(path, key)
     piece = part_bytes(source.size_bytes, rules.limits, rules.part_size)
     if source.size_bytes <= min(piece, rules.limits.max_put):
         _put_whole(store, name, source, rules, progress)
@@ -78,7 +81,7 @@ def _check_what_was_sent(store: ObjectStore, name: str, source: Source, digest: 
 
     A file that was only touched is no reason: the object may be the only copy that is left.
     """
-    if Source.of(source.path) == source:
+    if Source.of(source.path, source.key) == source:
         return
     with source.opened() as file:
         size_bytes = Source.of(source.path).size_bytes

@@ -9,7 +9,7 @@ from tests.e2e.helpers import object_names
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint
 
-pytestmark = [pytest.mark.annex, pytest.mark.server]
+pytestmark = [pytest.mark.annex, pytest.mark.server, pytest.mark.thorough]
 
 
 def test_names_that_cannot_be_kept_are_refused_and_never_merged(

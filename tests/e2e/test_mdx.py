@@ -20,7 +20,7 @@ from tests.support.mdx import MdxServer
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint, boto3_client
 
-pytestmark = [pytest.mark.annex, pytest.mark.server]
+pytestmark = [pytest.mark.annex, pytest.mark.server, pytest.mark.thorough]
 
 FILES = {f"scan-{number}.dat": pattern(30_000, number) for number in range(5)}
 LARGE = {"volume.nii": pattern(12 * 1024 * 1024, 9)}

@@ -76,10 +76,11 @@ def refusal(status: str, code: str) -> bytes:
     return answer(status, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode())
 
 
-def opened(url: str, keys: Keys | Anonymous | None = None) -> S3Store:
+def opened(url: str, keys: Keys | Anonymous | None = None, *, read_timeout_s: float = 3) -> S3Store:
     """Return a store at `url` that goes the short way."""
     connection = resolve(load_provider("seaweedfs"), endpoint=url, environ={})
-    store = open_store(connection, keys or Keys("AKIA", "secret"), "bucket", read_timeout_s=3)
+    keys = keys or Keys("AKIA", "secret")
+    store = open_store(connection, keys, "bucket", read_timeout_s=read_timeout_s)
     assert isinstance(store, S3Store)
     assert isinstance(store._client, LeanClient)
     return store

@@ -13,6 +13,7 @@ from tests.support.fake_annex import FakeAnnex
 from tests.support.faults import has_method, s3_error
 from tests.support.relay import Relay
 from tests.support.servers import Endpoint, boto3_client
+from tests.unit.remote.test_exports import tree_of, write_log
 
 pytestmark = pytest.mark.server
 
@@ -46,7 +47,6 @@ def test_a_file_lives_under_its_names(
     assert ask(remote, " ü/a ", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"
     stored = ask(remote, " ü/a ", f"TRANSFEREXPORT STORE {key} in ")
     assert stored == f"TRANSFER-SUCCESS STORE {key}"
-    assert remote.progress[-1] == len(content)
     assert names(seaweed, new_bucket) == {"p/ ü/a "}
     assert ask(remote, " ü/a ", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-SUCCESS {key}"
     assert ask(remote, " ü/a ", f"RENAMEEXPORT {key}  new\r ") == f"RENAMEEXPORT-SUCCESS {key}"
@@ -80,7 +80,7 @@ def test_files_of_git_have_keys_without_a_size(remote: FakeAnnex, tmp_path: Path
     key = "GIT--8ab686eafeb1f44702738c8b0f24f2567c36da6d"
 
     assert ask(remote, "f", f"TRANSFEREXPORT STORE {key} in") == f"TRANSFER-SUCCESS STORE {key}"
-    assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-SUCCESS {key}"
+    assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}").startswith(f"CHECKPRESENT-UNKNOWN {key} ")
 
 
 def test_what_is_not_there_is_not_renamed_and_the_reason_is_told(remote: FakeAnnex) -> None:
@@ -141,6 +141,36 @@ def test_a_fault_is_neither_presence_nor_absence(
         answer = ask(remote, "f", "CHECKPRESENTEXPORT K--k")
 
     assert answer.startswith("CHECKPRESENT-UNKNOWN K--k cannot look for 'f' ")
+
+
+def test_what_no_key_tells_apart_is_not_present(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str
+) -> None:
+    """git-annex would skip storing what has become of the file since."""
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="p/README", Body=b"of last week")
+
+    answer = ask(remote, "README", "CHECKPRESENTEXPORT GIT--0123")
+
+    assert answer.startswith("CHECKPRESENT-UNKNOWN GIT--0123 README is there, but ")
+
+
+def test_a_name_that_was_two_files_once_is_not_present(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    """Its object was not removed, since it was the other file's: whose it is now, nobody knows."""
+    trees = [tree_of(tmp_path, *names) for names in (("qq",), ("q\nq", "qq"), ("qq",))]
+    write_log(
+        tmp_path,
+        *(f"{second}s aaaa:{remote.uuid} {tree}" for second, tree in enumerate(trees, 1)),
+    )
+    key = key_of(b"content")
+    client = boto3_client(seaweed)
+    assert ask(remote, "qq", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"
+    client.put_object(Bucket=new_bucket, Key="p/qq", Body=b"earlier")
+
+    answer = ask(remote, "qq", f"CHECKPRESENTEXPORT {key}")
+
+    assert answer.startswith(f"CHECKPRESENT-UNKNOWN {key} the file ")
 
 
 def test_jobs_that_talk_at_the_same_time_keep_their_files_apart(

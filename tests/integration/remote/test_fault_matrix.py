@@ -65,7 +65,7 @@ from tests.support.faults import Request, has_method
 from tests.support.relay import Relay
 from tests.support.servers import Endpoint
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.thorough]
 
 LONG_S = 60
 """Nobody waits for the end of it."""

@@ -16,7 +16,7 @@ from tests.support.relay import Relay
 from tests.support.servers import Endpoint, boto3_client
 from tests.unit.doctor.support import capability, examine, keys_of, subject
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.thorough]
 
 ALL = list(checksums.DIGESTS)
 KNOWN = {

@@ -24,7 +24,7 @@ from tests.support.servers import Endpoint
 from tests.support.wire import Request
 from tests.unit.doctor.support import examine, keys_of, last
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.thorough]
 
 
 def lists(request: Request) -> bool:

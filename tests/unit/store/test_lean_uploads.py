@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from datalad_s3ext.errors import AccessDenied, NotS3, TransientError, UploadNotFound
+from datalad_s3ext.errors import AccessDenied, NotS3, S3xError, TransientError, UploadNotFound
 from datalad_s3ext.store.base import PartReceipt, PutOptions
-from tests.support.raw_server import RawServer, answer, opened, refusal
+from tests.support.raw_server import RawServer, answer, opened, read_request, refusal
 
 BEGUN = (
     b'<?xml version="1.0"?><InitiateMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/'
@@ -130,9 +133,35 @@ def test_a_refusal_is_told_as_what_it_is(
         opened(server.url).complete_upload("a", "id", PARTS)
 
 
-def test_a_web_page_begins_no_upload(server: RawServer) -> None:
+def test_a_web_page_neither_begins_nor_completes_an_upload(server: RawServer) -> None:
     page = answer("200 OK", b"<html><body>Welcome</body></html>")
-    server.connections = [[page], [page], [page]]
+    server.connections = [[page] for _ in range(6)]
+    store = opened(server.url)
 
     with pytest.raises(NotS3):
-        opened(server.url).create_upload("a")
+        store.create_upload("a")
+    with pytest.raises(S3xError):
+        store.complete_upload("a", "id", PARTS)
+
+
+def test_a_server_may_take_its_time_to_put_parts_together(server: RawServer) -> None:
+    """It sends a blank now and then, far less than a body must bring in the time."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            read_request(connection)
+            connection.sendall(chunked(end=b""))
+            for _ in range(20):
+                time.sleep(0.1)
+                connection.sendall(b"1\r\n \r\n")
+            connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(COMPLETED), COMPLETED))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        store = opened(f"http://127.0.0.1:{listener.getsockname()[1]}", read_timeout_s=0.5)
+        stored = store.complete_upload("a", "id", PARTS)
+        thread.join()
+
+    assert stored.etag == "abc-2"

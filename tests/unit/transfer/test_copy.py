@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from io import BytesIO
 from types import MappingProxyType
 
@@ -90,6 +91,23 @@ def test_parts_are_copied_side_by_side(pool: Pool) -> None:
     rename(store, pool)
 
     assert names(store) == ["new"]
+
+
+def test_a_copy_in_parts_announces_no_checksums_that_it_does_not_have(pool: Pool) -> None:
+    """AWS would refuse to complete it."""
+    announced: list[bool] = []
+
+    class Noting(MemoryStore):
+        def create_upload(self, name: str, *, options: PutOptions = DEFAULT_PUT) -> str:
+            announced.append(options.part_crc32)
+            return super().create_upload(name, options=options)
+
+    store = Noting()
+    filled(store, 4 * LIMIT)
+
+    rename(store, pool, limits=replace(LIMITS, verified_checksums=("CRC32",)))
+
+    assert announced == [False]
 
 
 @pytest.mark.parametrize(("known", "parts"), [(True, 4), (None, 0), (False, 0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -74,10 +75,12 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def send(store: MemoryStore, path: Path, pool: Pool, *, limits: Upload = CHECKED) -> None:
+def send(
+    store: MemoryStore, path: Path, pool: Pool, *, limits: Upload = CHECKED, key: str = ""
+) -> None:
     rules = UploadRules.of(limits, place="here", part_size=PART)
     journals = Journals(path.parent / "journals")
-    upload_file(store, "name", path, rules, pool, Progress(lambda _: None), journals)
+    upload_file(store, "name", path, rules, pool, Progress(lambda _: None), journals, key)
 
 
 def content(store: MemoryStore) -> bytes:
@@ -182,3 +185,42 @@ def test_bytes_that_change_on_the_way_are_refused(path: Path, pool: Pool) -> Non
         send(store, path, pool)
 
     assert list(store.list()) == []
+
+
+def sealed(data: bytes) -> bytes:
+    """Return a part that ends with the CRC32 of what is before: the CRC32 of it all never changes."""
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("key", ["", "another"])
+def test_parts_with_the_same_crc32_are_not_taken_for_each_other(
+    path: Path, pool: Pool, key: str
+) -> None:
+    path.write_bytes(b"".join(sealed(os.urandom(PART - 4)) for _ in range(PARTS)))
+    store = Server()
+    store.loses_part = 7
+    with pytest.raises(TransientError):
+        send(store, path, pool)
+    before = path.stat().st_mtime_ns
+    path.write_bytes(b"".join(sealed(os.urandom(PART - 4)) for _ in range(PARTS)))
+    if key:  # as of a file that was unpacked with the same time
+        os.utime(path, ns=(before, before))
+    store.sent, store.loses_part = [], None
+
+    send(store, path, pool, key=key)
+
+    assert content(store) == path.read_bytes()
+
+
+def test_an_object_of_the_same_crc32_is_not_what_was_completed(path: Path, pool: Pool) -> None:
+    mine, other = (b"".join(sealed(os.urandom(PART - 4)) for _ in range(PARTS)) for _ in range(2))
+    path.write_bytes(mine)
+
+    class Other(Server):
+        def complete_upload(self, name: str, upload_id: str, parts: Sequence[PartReceipt]) -> Stored:
+            super().abort_upload(name, upload_id)
+            super().put(name, BytesIO(other), len(other))
+            raise UploadNotFound("gone")
+
+    with pytest.raises(UploadNotFound):
+        send(Other(), path, pool)

@@ -306,7 +306,7 @@ def test_jobs_share_the_bandwidth_for_downloads(place: Place) -> None:
     assert answers == {
         f"J {job} TRANSFER-SUCCESS RETRIEVE {key_of(content)}" for job, content in enumerate(contents)
     }
-    assert 0.8 * 1.2 < took_s < 1.2 * 1.2
+    assert 0.8 * 1.2 < took_s < 3 * 1.2
 
 
 @pytest.mark.parametrize("slow", [slow_relay, shared_line])

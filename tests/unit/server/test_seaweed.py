@@ -12,6 +12,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,8 +127,7 @@ def test_process_listens_nowhere_else(running: ServerInfo) -> None:
 
 
 def listening_ports(pid: int | None) -> list[int]:
-    links = (os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir())
-    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+    inodes = {link[8:-1] for link in open_files(pid) if link.startswith("socket:[")}
     rows = [
         line.split()
         for table in ("tcp", "tcp6")
@@ -135,6 +135,13 @@ def listening_ports(pid: int | None) -> list[int]:
     ]
     listening = "0A"
     return [int(r[1].split(":")[1], 16) for r in rows if r[3] == listening and r[9] in inodes]
+
+
+def open_files(pid: int | None) -> Iterator[str]:
+    """Yield what a process holds open; it may close some while we look."""
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield os.readlink(path)
 
 
 def test_no_key_on_any_command_line_or_in_the_log(running: ServerInfo) -> None:

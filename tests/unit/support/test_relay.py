@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -227,9 +228,7 @@ def test_latency_is_a_round_trip(upstream: Upstream) -> None:
     with Relay(upstream.url, latency_s=0.1) as relay:
         client = Client(relay.url)
         client.ask("HEAD", "/connect")
-        started = time.monotonic()
-        client.ask("HEAD", "/a")
-        took_s = time.monotonic() - started
+        took_s = quickest(lambda: client.ask("HEAD", "/a"))
         client.close()
 
     assert 0.1 <= took_s < 0.2
@@ -238,12 +237,20 @@ def test_latency_is_a_round_trip(upstream: Upstream) -> None:
 def test_rate_is_kept(upstream: Upstream) -> None:
     with Relay(upstream.url, rate_bytes_per_s=4 * len(CONTENT)) as relay:
         client = Client(relay.url)
-        started = time.monotonic()
-        client.ask("GET", "/a")
-        took_s = time.monotonic() - started
+        took_s = quickest(lambda: client.ask("GET", "/a"))
         client.close()
 
     assert 0.24 <= took_s < 0.5
+
+
+def quickest(ask: Callable[[], object]) -> float:
+    """Return the seconds of the quickest of several requests: a busy machine delays some."""
+    took_s = []
+    for _ in range(5):
+        started = time.monotonic()
+        ask()
+        took_s.append(time.monotonic() - started)
+    return min(took_s)
 
 
 def test_server_that_is_gone_resets_the_client(upstream: Upstream) -> None:

@@ -115,11 +115,14 @@ def test_a_download_that_is_killed_goes_on_where_it_was(
     repo, relay = transfer.repo, transfer.relay
     repo.annex("move", "--to", "s3", "large")
     process = transfer.run_slowly("get", "large")
+    partial = repo.path / ".git" / "annex" / "tmp" / transfer.key
     transfer.wait_for_bytes(process, "bytes_down", point_mib * MIB)
+    wait_until(
+        lambda: partial.exists() and partial.stat().st_size > 0, END_S, "the first byte in the file"
+    )
 
     transfer.kill(process, victim)
 
-    partial = repo.path / ".git" / "annex" / "tmp" / transfer.key
     done = partial.stat().st_size if partial.exists() else 0
     if partial.exists():
         assert partial.read_bytes() == CONTENT[:done]

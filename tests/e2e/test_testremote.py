@@ -10,7 +10,7 @@ from tests.support.servers import Endpoint
 pytestmark = [pytest.mark.annex, pytest.mark.server, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("prefix", ["", "a/b/"])
+@pytest.mark.parametrize("prefix", ["", pytest.param("a/b/", marks=pytest.mark.thorough)])
 def test_all_573_cases_pass(
     annex: AnnexRepo, endpoint: Endpoint, bucket_name: str, prefix: str
 ) -> None:

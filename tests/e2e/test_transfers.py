@@ -43,7 +43,7 @@ def assert_content(repo: AnnexRepo, files: dict[str, bytes]) -> None:
         assert path.read_bytes() == content, name
 
 
-@pytest.mark.parametrize("jobs", ["-J1", "-J8"])
+@pytest.mark.parametrize("jobs", [pytest.param("-J1", marks=pytest.mark.thorough), "-J8"])
 def test_content_of_every_size_goes_round(
     annex: AnnexRepo, endpoint: Endpoint, bucket_name: str, tmp_path: Path, jobs: str
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -129,6 +130,15 @@ def test_an_object_whose_receipt_was_lost_is_removed(
     assert left_in(endpoint, bucket_name) == []
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let SIGINT interrupt, also where the tests run in the background and inherit that it does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("is_versioned", [False, True])
 def test_an_interrupt_in_the_middle_leaves_nothing(
     seaweed: Endpoint, new_bucket: str, is_versioned: bool

@@ -6,16 +6,19 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from mypy_boto3_s3 import S3Client
 
 from datalad_s3ext.credentials.model import Keys
 from datalad_s3ext.providers.resolve import Connection
 from datalad_s3ext.providers.schema import Evidence, Listing, Provider, Upload
 from datalad_s3ext.store.s3 import S3Store, open_store
 from datalad_s3ext.store.s3_client import make_client, place_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 REQUEST_ID = {"x-amz-request-id": "REQ1"}
 KEYS = Keys("AKIAEXAMPLE", "very-secret-words", source="environment variables")

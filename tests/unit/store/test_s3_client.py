@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from mypy_boto3_s3 import S3Client
 
 from datalad_s3ext import errors
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
 from datalad_s3ext.store.s3_client import make_client
 from tests.unit.store.conftest import KEYS, Reply, Scripted, connection
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 URL = "http://127.0.0.1:9"
 

@@ -1,0 +1,195 @@
+"""Who has the content of a key, by the logs of the git-annex branch, and how it can be read there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from urllib.parse import quote
+
+from datalad_s3ext.errors import Unsupported
+from datalad_s3ext.fs.buckets import Bucket, bucket_of
+from datalad_s3ext.fs.dataset import Dataset
+from datalad_s3ext.fs.options import Options
+from datalad_s3ext.fs.processwide import ProcessWide
+from datalad_s3ext.fs.sources import ChunkedSource, ObjectSource, Refused, Source
+from datalad_s3ext.fs.web import Web
+from datalad_s3ext.remote.layout import Layout
+from datalad_s3ext.repo import remotes
+from datalad_s3ext.repo.exported import LOG, exported_trees
+from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.keys import chunk_key
+from datalad_s3ext.repo.pointers import as_file_name, lower_folder, mixed_folder
+from datalad_s3ext.repo.remotes import SpecialRemote
+
+_NOT_ENCRYPTED = frozenset({"none", ""})
+_YES = frozenset({"yes", "true"})
+_USUAL_COST = 200.0
+
+
+def sources_of(dataset: Dataset, key: str, size_bytes: int | None, options: Options) -> list[Source]:
+    """Return the places, other than this clone, that are said to have the content of `key`.
+
+    Enabled remotes on S3 come first, the cheapest before the others; then what everybody can read.
+    """
+    holders = dataset.whereabouts.locations(key)
+    known = [one for one in s3_remotes(dataset) if one.uuid in holders and _is_wanted(one, options)]
+    found: list[Source] = []
+    for remote in _cheapest_first(dataset, [one for one in known if one.enabled_as]):
+        found += _in_bucket(dataset, remote, key, size_bytes, options)
+    for remote in known:
+        found += _public(dataset, remote, key, size_bytes)
+    if options.remote in {None, "web"}:
+        found += [_at_url(dataset, url, size_bytes) for url in _web(dataset, key)]
+    return found
+
+
+def s3_remotes(dataset: Dataset) -> Sequence[SpecialRemote]:
+    """Return the remotes on S3 that the data set knows; looked up again when git has written."""
+    return _REMOTES.get(dataset.git_dir, lambda: _Remotes(dataset)).current()
+
+
+class _Remotes:
+    """What git says of remotes, kept as long as its files stay as they are."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._lock = Lock()
+        self._state: object = None
+        self._found: list[SpecialRemote] = []
+
+    def current(self) -> list[SpecialRemote]:
+        with self._lock:
+            state = self._dataset.state()
+            if state != self._state:
+                remote_log, trust_log = map(self._dataset.whereabouts.log, ("remote.log", "trust.log"))
+                names = remotes.enabled_names(self._dataset.path)
+                known = remotes.assembled(remote_log, trust_log, names)
+                self._found = [remote for remote in known if remote.is_s3]
+                self._state = state
+            return self._found
+
+
+_REMOTES: ProcessWide[Path, _Remotes] = ProcessWide()
+
+
+def _is_wanted(remote: SpecialRemote, options: Options) -> bool:
+    return options.remote in {None, remote.name, remote.enabled_as, remote.id}
+
+
+def _cheapest_first(dataset: Dataset, found: list[SpecialRemote]) -> list[SpecialRemote]:
+    if len(found) < 2:
+        return found
+    return sorted(found, key=lambda one: _cost(dataset, one))
+
+
+def _cost(dataset: Dataset, remote: SpecialRemote) -> float:
+    text = dataset.config(f"remote.{remote.enabled_as}.annex-cost")
+    try:
+        return float(text or _USUAL_COST)
+    except ValueError:
+        return _USUAL_COST
+
+
+def _web(dataset: Dataset, key: str) -> list[str]:
+    return [url for url in dataset.whereabouts.urls(key) if url.startswith(("http://", "https://"))]
+
+
+def _in_bucket(
+    dataset: Dataset, remote: SpecialRemote, key: str, size_bytes: int | None, options: Options
+) -> Iterator[Source]:
+    encryption = remote.parameters.get("encryption", "none")
+    if encryption not in _NOT_ENCRYPTED:
+        yield Refused(remote.name, _encrypted(remote, encryption))
+        return
+    bucket = bucket_of(dataset.path, dataset.git_dir, remote, options)
+    if _is_tree(remote):
+        names = exported_names(dataset, remote, key)
+        if names:
+            yield ObjectSource(bucket, names, size_bytes)
+        return
+    for chunk_bytes, _ in dataset.whereabouts.chunks(key, remote.uuid):
+        if size_bytes is not None:
+            yield _chunked(bucket, key, chunk_bytes, size_bytes)
+    yield ObjectSource(bucket, [remote.prefix + key], size_bytes)
+
+
+def _chunked(bucket: Bucket, key: str, chunk_bytes: int, size_bytes: int) -> ChunkedSource:
+    prefix = bucket.remote.prefix
+
+    def name_of(number: int) -> str:
+        return prefix + chunk_key(key, chunk_bytes, number)
+
+    return ChunkedSource(bucket, name_of, chunk_bytes, size_bytes)
+
+
+def _public(
+    dataset: Dataset, remote: SpecialRemote, key: str, size_bytes: int | None
+) -> Iterator[Source]:
+    base = remote.parameters.get("publicurl", "")
+    plain = remote.parameters.get("encryption", "none") in _NOT_ENCRYPTED
+    if not plain or not base.startswith(("http://", "https://")):
+        return
+    if _is_tree(remote):
+        for name in exported_names(dataset, remote, key):
+            yield _at_url(dataset, f"{base.rstrip('/')}/{quote(name)}", size_bytes)
+    elif not dataset.whereabouts.chunks(key, remote.uuid):
+        yield _at_url(dataset, Layout(remote.prefix).url_below(base, key), size_bytes)
+
+
+def _at_url(dataset: Dataset, url: str, size_bytes: int | None) -> Source:
+    return ObjectSource(Web(dataset, url), [url], size_bytes)
+
+
+def _is_tree(remote: SpecialRemote) -> bool:
+    return any(remote.parameters.get(name) in _YES for name in ("exporttree", "importtree"))
+
+
+def _encrypted(remote: SpecialRemote, how: str) -> Unsupported:
+    return Unsupported(
+        f"what {remote.name} has is encrypted ({how}), and git-annex decrypts whole files only",
+        remedy="get the file: datalad get FILE",
+    )
+
+
+# -- exported trees ---------------------------------------------------------------------------------
+
+
+def exported_names(dataset: Dataset, remote: SpecialRemote, key: str) -> list[str]:
+    """Return the objects that may hold the content of `key` in an exported or imported tree."""
+    journal = annex_folder(dataset.git_dir) / "journal" / LOG
+    found: list[str] = []
+    for tree in exported_trees(dataset.git_dir, journal, remote.uuid):
+        names = _names_in(dataset, tree).get(key, [])
+        found += [remote.prefix + name for name in names]
+    if remote.parameters.get("annexobjects") in _YES:
+        name = as_file_name(key)
+        for folder in (mixed_folder(key), lower_folder(key)):
+            found.append(f"{remote.prefix}.git/annex/objects/{folder}/{name}/{name}")
+    return list(dict.fromkeys(found))
+
+
+def _names_in(dataset: Dataset, tree: str) -> dict[str, list[str]]:
+    return _NAMES.get((dataset.git_dir, tree), lambda: _names_by_key(dataset, tree))
+
+
+def _names_by_key(dataset: Dataset, tree: str) -> dict[str, list[str]]:
+    """Return the paths of each key in a tree; nothing when this clone lacks the tree."""
+    found: dict[str, list[str]] = {}
+    if dataset.objects.read(tree) is None:
+        return found
+    pending = [(tree, "")]
+    while pending:
+        current, prefix = pending.pop()
+        entries = dataset.trees.entries(current)
+        pending += [(one.id, f"{prefix}{name}/") for name, one in entries.items() if one.is_tree]
+        files = {name: one for name, one in entries.items() if one.is_file}
+        contents = dataset.trees.contents(files.values())
+        for name, entry in files.items():
+            key = contents[entry].key
+            if key is not None and "\n" not in prefix + name:
+                found.setdefault(key, []).append(prefix + name)
+    return found
+
+
+_NAMES: ProcessWide[tuple[Path, str], dict[str, list[str]]] = ProcessWide()

@@ -1,0 +1,202 @@
+"""``datalad s3-mount`` with the real FUSE of this machine; content in a bucket of a real server."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datalad_s3ext.fs import mounted
+from datalad_s3ext.server.process import wait_until
+from tests.integration.commands.helpers import QUIET
+from tests.integration.fs.scenes import ANNEXED, BIG, FILES
+from tests.support.relay import Relay
+from tests.support.repos import AnnexRepo
+from tests.support.servers import Endpoint
+
+pytest.importorskip("mfusepy", exc_type=(ImportError, OSError))  # type: ignore[arg-type]
+pytestmark = [
+    pytest.mark.annex,
+    pytest.mark.server,
+    pytest.mark.skipif(
+        shutil.which("fusermount3") is None or not os.access("/dev/fuse", os.R_OK | os.W_OK),
+        reason="this machine has no FUSE: install fuse3, and have /dev/fuse",
+    ),
+]
+
+Mount = Callable[..., dict[str, Any]]
+
+
+def umount(folder: Path, **options: Any) -> dict[str, Any]:
+    """Run s3-mount --umount and return its record."""
+    from datalad_s3ext.commands.s3_mount import S3Mount
+
+    (record,) = S3Mount()(str(folder), umount=True, **{**QUIET, **options})
+    found: dict[str, Any] = record
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "a mount, ü"
+
+
+@pytest.fixture
+def mount(folder: Path) -> Iterator[Mount]:
+    """Return what mounts on `folder`; nothing stays mounted."""
+    from datalad_s3ext.commands.s3_mount import S3Mount
+
+    def run(repo: AnnexRepo, **options: Any) -> dict[str, Any]:
+        (record,) = S3Mount()(str(folder), dataset=str(repo.path), **{**QUIET, **options})
+        found: dict[str, Any] = record
+        return found
+
+    yield run
+    if mounted.state_of(folder) != "none":
+        mounted.unmount(folder, wait_s=5, detach=True)
+
+
+def ok(record: dict[str, Any]) -> dict[str, Any]:
+    assert record["status"] == "ok", record["message"]
+    return record
+
+
+def test_all_files_are_there_and_read_as_they_are(
+    mount: Mount, in_bucket: AnnexRepo, folder: Path
+) -> None:
+    ok(mount(in_bucket, ref="v1"))
+
+    found = {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+    assert found == {name: len(content) for name, content in FILES.items()}
+    assert (folder / "link.dat").readlink() == Path("data/big.dat")
+    for name, content in FILES.items():
+        assert (folder / name).read_bytes() == content, name
+    assert (folder / "link.dat").read_bytes() == BIG
+    with (folder / "data/big.dat").open("rb") as file:
+        file.seek(1_000_000)
+        assert file.read(1000) == BIG[1_000_000:1_001_000]
+    assert ok(umount(folder))["message"] == "unmounted"
+    assert umount(folder)["status"] == "notneeded"
+
+
+def test_nothing_can_be_changed(mount: Mount, in_bucket: AnnexRepo, folder: Path) -> None:
+    ok(mount(in_bucket))
+
+    assert stat.S_IMODE((folder / "plain.txt").stat().st_mode) == 0o444
+    for change in (
+        lambda: (folder / "plain.txt").write_bytes(b"x"),
+        lambda: (folder / "new").touch(),
+        lambda: (folder / "data").rename(folder / "else"),
+        (folder / "plain.txt").unlink,
+    ):
+        with pytest.raises(OSError) as raised:  # noqa: PT011
+            change()
+        assert raised.value.errno == errno.EROFS
+    with pytest.raises(FileNotFoundError):
+        (folder / "nothing").stat()
+
+
+def test_eight_readers_at_once(mount: Mount, in_bucket: AnnexRepo, folder: Path) -> None:
+    ok(mount(in_bucket))
+
+    with ThreadPoolExecutor(8) as readers:
+        found = list(readers.map(lambda name: (folder / name).read_bytes(), [*ANNEXED] * 4))
+
+    assert found == [*ANNEXED.values()] * 4
+
+
+def test_while_it_is_in_use_the_user_is_named(mount: Mount, in_bucket: AnnexRepo, folder: Path) -> None:
+    ok(mount(in_bucket))
+    with (folder / "data/big.dat").open("rb") as file:
+        record = umount(folder, wait=0.2)
+
+        assert record["status"] == "error"
+        assert f"(process {os.getpid()})" in record["message"]
+        assert file.read(10) == BIG[:10]
+        assert ok(umount(folder, force=True))
+        assert mounted.state_of(folder) == "none"
+        assert file.read(10) == BIG[10:20]
+
+
+def test_it_comes_off_when_the_last_user_leaves(
+    mount: Mount, in_bucket: AnnexRepo, folder: Path
+) -> None:
+    ok(mount(in_bucket))
+    command = [sys.executable, "-c", "input()"]
+    with (
+        subprocess.Popen(command, cwd=folder / "data", stdin=subprocess.PIPE) as user,
+        ThreadPoolExecutor(1) as other,
+    ):
+        assert umount(folder, wait=0)["status"] == "error"
+        coming = other.submit(umount, folder, wait=60)
+        user.communicate(b"\n")
+        assert ok(coming.result())["message"] == "unmounted"
+
+
+def test_a_stale_mount_is_taken_off(mount: Mount, in_bucket: AnnexRepo, folder: Path) -> None:
+    os.kill(ok(mount(in_bucket))["pid"], signal.SIGKILL)
+    assert wait_until(lambda: mounted.state_of(folder) == "stale", 20)
+
+    again = ok(mount(in_bucket))
+
+    assert "stale" in again["message"]
+    assert (folder / "plain.txt").read_bytes() == FILES["plain.txt"]
+    os.kill(again["pid"], signal.SIGKILL)
+    assert wait_until(lambda: mounted.state_of(folder) == "stale", 20)
+    assert "stale" in ok(umount(folder))["message"]
+    assert list(folder.iterdir()) == []
+
+
+def test_refusals(
+    mount: Mount, in_bucket: AnnexRepo, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no commit" in mount(in_bucket, ref="nothing")["message"]
+    folder.mkdir()
+    (folder / "file").touch()
+    assert "not empty" in mount(in_bucket)["message"]
+    (folder / "file").unlink()
+    with monkeypatch.context() as patch:  # the program that is started cannot load the library
+        patch.setenv("FUSE_LIBRARY_PATH", str(folder / "nothing.so"))
+        record = mount(in_bucket)
+    assert record["status"] == "error"
+    assert "cannot be loaded" in record["message"]
+    assert "\n" not in record["message"]
+    assert "Traceback" not in record["message"]
+    ok(mount(in_bucket))
+    assert "mounted there already" in mount(in_bucket)["message"]
+
+
+def test_a_server_that_goes_away_during_a_read_and_comes_back(
+    mount: Mount, seaweed: Endpoint, annex: AnnexRepo, folder: Path, bucket_name: str
+) -> None:
+    content = BIG * 4
+    with Relay(seaweed.url) as relay:
+        annex.init_s3x(seaweed.at(relay.url), bucket_name)
+        annex.add("large", content)
+        annex.annex("move", "--to", "s3", "large")
+        for setting, value in {"retries": "1", "patience": "1"}.items():
+            annex.run("git", "config", f"remote.s3.s3x-{setting}", value)
+        before = relay.bytes_up
+        ok(mount(annex))
+        assert (folder / "large").stat().st_size == len(content)
+        assert relay.bytes_up == before  # names and sizes are git's
+        with (folder / "large").open("rb", buffering=0) as file:
+            assert os.pread(file.fileno(), 1000, 0) == content[:1000]
+            with relay.refusing(), pytest.raises(OSError) as raised:  # noqa: PT011
+                os.pread(file.fileno(), 1000, len(content) - 1000)
+            assert raised.value.errno == errno.EIO
+            assert os.pread(file.fileno(), 1000, len(content) - 1000) == content[-1000:]

@@ -1,0 +1,78 @@
+"""What tells contents apart, and the keys they get."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from datalad_s3ext.providers.schema import Upload
+from datalad_s3ext.repo.content_ids import (
+    content_id,
+    digests_from_server,
+    key_of_digests,
+    upload_facts,
+    version_in,
+)
+from datalad_s3ext.repo.known_keys import is_content_of
+from datalad_s3ext.store.base import ObjectInfo
+
+MD5 = "900150983cd24fb0d6963f7d28e17f72"
+KNOWN = Upload(etag_is_md5=True, multipart_etag_is_md5_of_md5s=True)
+UNKNOWN = Upload()
+INFO = ObjectInfo("p/f", 3, MD5)
+
+
+def test_equal_etags_are_equal_content_only_where_the_preset_knows_it() -> None:
+    other = replace(INFO, name="p/g")
+
+    assert content_id(INFO, KNOWN) == content_id(other, KNOWN)
+    assert content_id(INFO, UNKNOWN) != content_id(other, UNKNOWN)
+    assert content_id(INFO, KNOWN) != content_id(replace(INFO, size_bytes=4), KNOWN)
+    parts = replace(INFO, etag=f"{MD5}-2")
+    assert content_id(parts, KNOWN) == content_id(replace(parts, name="x"), KNOWN)
+    assert content_id(parts, Upload(etag_is_md5=True)) != content_id(
+        replace(parts, name="x"), Upload(etag_is_md5=True)
+    )
+
+
+def test_a_version_is_told_from_all_others() -> None:
+    first, second = (content_id(replace(INFO, version_id=version), KNOWN) for version in ("1", "2"))
+
+    assert first != second
+    assert (version_in(first), version_in(content_id(INFO, KNOWN))) == ("1", None)
+
+
+def test_a_checksum_counts_only_when_it_is_one_of_the_whole_object() -> None:
+    sha256 = hashlib.sha256(b"abc").digest()
+
+    assert digests_from_server(INFO, KNOWN) == {"MD5": MD5}
+    assert digests_from_server(INFO, UNKNOWN) == {}
+    assert digests_from_server(replace(INFO, encryption="aws:kms"), KNOWN) == {}
+    assert digests_from_server(replace(INFO, etag=f"{MD5}-1"), KNOWN) == {}
+    assert digests_from_server(replace(INFO, sha256=sha256), UNKNOWN) == {"SHA256": sha256.hex()}
+    both = digests_from_server(replace(INFO, sha256=sha256), KNOWN)
+    assert key_of_digests(3, both) == f"SHA256-s3--{sha256.hex()}"
+    assert key_of_digests(3, {"MD5": MD5}) == f"MD5-s3--{MD5}"
+    assert key_of_digests(3, {}) is None
+
+
+def test_where_it_depends_on_the_encryption_the_answer_tells() -> None:
+    """As at Amazon, but for its directory buckets, whose ETags are random."""
+    amazon = Upload(etag_is_md5_unless_kms=True)
+
+    assert digests_from_server(replace(INFO, encryption="AES256"), amazon) == {"MD5": MD5}
+    assert digests_from_server(replace(INFO, encryption="aws:kms:dsse"), amazon) == {}
+    assert digests_from_server(INFO, upload_facts(amazon, "lab")) == {"MD5": MD5}
+    assert digests_from_server(INFO, upload_facts(amazon, "lab--use1-az4--x-s3")) == {}
+    assert content_id(INFO, amazon) != content_id(replace(INFO, name="x"), amazon)
+
+
+def test_a_known_key_is_taken_only_for_the_very_content() -> None:
+    digests = {"MD5": MD5}
+
+    assert is_content_of(f"MD5E-s3--{MD5}.nii.gz", 3, digests)
+    assert is_content_of(f"MD5-s3--{MD5}", 3, digests)
+    assert not is_content_of(f"MD5-s4--{MD5}", 3, digests)
+    assert not is_content_of(f"MD5-s3--{MD5[::-1]}", 3, digests)
+    assert not is_content_of("SHA256E-s3--ab.txt", 3, digests)
+    assert not is_content_of("WORM-s3-m1--f", 3, digests)

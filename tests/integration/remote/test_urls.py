@@ -1,0 +1,225 @@
+"""The requests about URLs, in front of a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.integration.commands.helpers import publish
+from tests.integration.remote.test_requests import key_of, started
+from tests.support.fake_annex import FakeAnnex
+from tests.support.servers import Endpoint, boto3_client
+
+CONTENT = b"content at a URL"
+KEY = key_of(CONTENT)
+LINKS = "INFO GETGITREMOTENAME TRANSFER-RETRIEVE-URL"
+
+
+@pytest.fixture
+def remote(seaweed: Endpoint, new_bucket: str, tmp_path: Path) -> Iterator[FakeAnnex]:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="raw/a b", Body=CONTENT)
+    with started(seaweed, new_bucket, tmp_path, fileprefix="annex/") as annex:
+        annex.start()
+        assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+        yield annex
+
+
+def test_urls_are_claimed_by_remotes_that_can_read_them(remote: FakeAnnex, new_bucket: str) -> None:
+    for url in (f"s3://{new_bucket}/x", "s3://another/x", "S3://another/x?versionId=v",
+                f"s3://{new_bucket}/x?endpoint={remote.config['endpoint']}",
+                "s3://another/x?endpoint=https://s3.example.org"):  # fmt: skip
+        assert remote.ask(f"CLAIMURL {url}") == "CLAIMURL-SUCCESS", url
+    for url in ("https://example.org/x", "s3:x", "s3://", "s3://another/x?what", "s3:// another/x"):
+        assert remote.ask(f"CLAIMURL {url}") == "CLAIMURL-FAILURE", url
+
+
+@pytest.mark.parametrize("parameters", [{"encryption": "shared"}, {"exporttree": "yes"}])
+def test_where_git_annex_would_not_find_the_content_nothing_is_claimed(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path, parameters: dict[str, str]
+) -> None:
+    with started(seaweed, new_bucket, tmp_path, **parameters) as annex:
+        annex.start()
+
+        assert annex.ask(f"CLAIMURL s3://{new_bucket}/x") == "CLAIMURL-FAILURE"
+
+
+def test_a_url_is_described(remote: FakeAnnex, new_bucket: str) -> None:
+    check = f"CHECKURL s3://{new_bucket}/raw"
+
+    assert remote.ask(f"{check}/a%20b") == "CHECKURL-CONTENTS 16 a_b"
+    assert remote.ask(f"{check}/") == f"CHECKURL-MULTI s3://{new_bucket}/raw/a%20b 16 a_b"
+    assert remote.ask(f"{check}/gone").startswith("CHECKURL-FAILURE there is no object 'raw/gone'")
+    assert remote.ask(f"{check}/gone/").startswith("CHECKURL-FAILURE there is nothing below s3://")
+    assert "no object" in remote.ask(f"{check}/?versionId=v")
+
+
+def test_names_that_would_be_one_file_are_not_added_together(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str
+) -> None:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="raw/a_b", Body=b"other")
+
+    assert "would become the same file" in remote.ask(f"CHECKURL s3://{new_bucket}/raw/")
+
+
+def test_content_is_read_from_its_url(remote: FakeAnnex, new_bucket: str, tmp_path: Path) -> None:
+    remote.urls[KEY] = ["s3://no-such-bucket-anywhere/x?what", f"s3://{new_bucket}/raw/gone",
+                        f"s3://{new_bucket}/raw/a%20b"]  # fmt: skip
+
+    assert remote.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-SUCCESS {KEY}"
+    assert remote.ask(f"TRANSFER RETRIEVE {KEY} out") == f"TRANSFER-SUCCESS RETRIEVE {KEY}"
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_an_object_of_another_size_is_not_the_content(remote: FakeAnnex, new_bucket: str) -> None:
+    other = key_of(b"other")
+    remote.urls[other] = [f"s3://{new_bucket}/raw/a%20b"]
+
+    assert remote.ask(f"CHECKPRESENT {other}") == f"CHECKPRESENT-FAILURE {other}"
+    assert "has 16 bytes at the server" in remote.ask(f"TRANSFER RETRIEVE {other} out")
+
+
+def test_what_cannot_be_found_out_is_unknown(remote: FakeAnnex, new_bucket: str) -> None:
+    remote.urls[KEY] = ["s3://another/x?endpoint=http://127.0.0.1:1"]
+
+    answer = remote.ask(f"CHECKPRESENT {KEY}")
+
+    assert answer.startswith(f"CHECKPRESENT-UNKNOWN {KEY} ")
+    assert "S3X_TRUST_ENDPOINT" in answer
+
+
+def test_removing_forgets_the_url_and_leaves_its_object(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str
+) -> None:
+    url = f"s3://{new_bucket}/raw/a%20b"
+    remote.urls[KEY] = [url]
+
+    assert remote.ask(f"REMOVE {KEY}") == f"REMOVE-SUCCESS {KEY}"
+
+    assert f"SETURIMISSING {KEY} {url}" in remote.asked
+    boto3_client(seaweed).head_object(Bucket=new_bucket, Key="raw/a b")
+
+
+def test_the_url_of_another_remote_is_no_second_copy(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    """Both could read it. Only one says that it has the content."""
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="two/x", Body=CONTENT)
+    with started(seaweed, new_bucket, tmp_path, fileprefix="one/") as one:
+        one.start()
+        one.urls[KEY] = [f"s3://{new_bucket}/two/x"]
+        assert one.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-SUCCESS {KEY}"
+    journal = tmp_path / ".git" / "annex" / "journal"
+    journal.mkdir(parents=True)
+    (journal / "remote.log").write_text(
+        f"99999999-2222-3333-4444-555555555555 type=external externaltype=s3x encryption=none "
+        f"provider=seaweedfs endpoint={seaweed.url} bucket={new_bucket} fileprefix=two/ timestamp=1s\n"
+    )
+    with started(seaweed, new_bucket, tmp_path, fileprefix="one/") as one:
+        one.start()
+        one.urls[KEY] = [f"s3://{new_bucket}/two/x"]
+
+        assert one.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-FAILURE {KEY}"
+        assert one.ask(f"CLAIMURL s3://{new_bucket}/two/x") == "CLAIMURL-FAILURE"
+        assert one.ask(f"TRANSFER RETRIEVE {KEY} out") == f"TRANSFER-SUCCESS RETRIEVE {KEY}"
+
+
+def test_an_unverified_beginning_is_not_gone_on_with(
+    remote: FakeAnnex, new_bucket: str, tmp_path: Path
+) -> None:
+    url = f"s3://{new_bucket}/raw/a%20b"
+    key = f"VURL-s{len(CONTENT)}--{url}"
+    remote.urls[key] = [url]
+    (tmp_path / "out").write_bytes(b"older")
+
+    assert remote.ask(f"TRANSFER RETRIEVE {key} out") == f"TRANSFER-SUCCESS RETRIEVE {key}"
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_a_public_object_needs_nobodys_word(seaweed: Endpoint, new_bucket: str, tmp_path: Path) -> None:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="open", Body=CONTENT)
+    url = f"s3://{new_bucket}/open"
+    key = f"VURL-s{len(CONTENT)}--{url}"
+    with started(seaweed, new_bucket, tmp_path, fileprefix="annex/") as annex:
+        annex.start()
+        annex.urls[key] = [url]
+
+        refused = annex.ask(f"TRANSFER RETRIEVE {key} out")
+        publish(seaweed, new_bucket)
+
+        assert "nobody here has asked for it" in refused
+        assert annex.ask(f"TRANSFER RETRIEVE {key} out") == f"TRANSFER-SUCCESS RETRIEVE {key}"
+
+
+def test_a_link_is_handed_out_on_request_only(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_bytes(CONTENT)
+    for choice in ("false", "true"):
+        with started(seaweed, new_bucket, tmp_path) as annex:
+            annex.start(LINKS)
+            annex.ask("INITREMOTE")
+            annex.ask(f"TRANSFER STORE {KEY} in")
+            answer = annex.ask(f"TRANSFER RETRIEVE {KEY} out")
+            gone = annex.ask(f"TRANSFER RETRIEVE {key_of(b'gone')} gone")
+        config = tmp_path / ".git" / "config"
+        config.write_text(
+            config.read_text() + f'[remote "{annex.remote_name}"]\n\ts3x-presign = true\n'
+        )
+        assert gone.startswith(f"TRANSFER-FAILURE RETRIEVE {key_of(b'gone')} cannot read ")
+        if choice == "false":
+            assert answer == f"TRANSFER-SUCCESS RETRIEVE {KEY}"
+            continue
+        word, key, url = answer.split(" ")
+        assert (word, key) == ("TRANSFER-RETRIEVE-URL", KEY)
+        assert seaweed.secret_access_key not in url
+        with urlopen(url) as found:
+            assert found.read() == CONTENT
+
+
+def test_another_service_is_asked_when_somebody_here_has_agreed_to_it(
+    seaweed: Endpoint, moto: Endpoint, new_bucket: str, bucket_name: str, tmp_path: Path
+) -> None:
+    client = boto3_client(moto)
+    client.create_bucket(Bucket=f"{bucket_name}-far")
+    client.put_object(Bucket=f"{bucket_name}-far", Key="x", Body=CONTENT)
+    url = f"s3://{bucket_name}-far/x?endpoint={moto.url}"
+    config = {
+        "provider": "seaweedfs",
+        "endpoint": seaweed.url,
+        "bucket": new_bucket,
+        "encryption": "none",
+    }
+    env = {
+        "AWS_ACCESS_KEY_ID": seaweed.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": seaweed.secret_access_key,
+    }
+    with FakeAnnex(config, cwd=tmp_path, env=env) as annex:
+        annex.start()
+        assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+        refused = annex.ask(f"CHECKURL {url}")
+    with FakeAnnex(config, cwd=tmp_path, env={**env, "S3X_TRUST_ENDPOINT": moto.url}) as annex:
+        annex.start()
+        annex.urls[KEY] = [url]
+
+        assert f"S3X_TRUST_ENDPOINT={moto.url}" in refused
+        assert annex.ask(f"CHECKURL {url}") == "CHECKURL-CONTENTS 16 x"
+        assert annex.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-SUCCESS {KEY}"
+        assert annex.ask(f"TRANSFER RETRIEVE {KEY} out") == f"TRANSFER-SUCCESS RETRIEVE {KEY}"
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_many_jobs_add_urls_side_by_side(seaweed: Endpoint, new_bucket: str, tmp_path: Path) -> None:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="raw", Body=CONTENT)
+    with started(seaweed, new_bucket, tmp_path, fileprefix="annex/") as annex:
+        annex.start("INFO GETGITREMOTENAME ASYNC")
+        assert annex.ask("J 1 INITREMOTE") == "J 1 INITREMOTE-SUCCESS"
+        for job in range(1, 9):
+            annex.send(f"J {job} CHECKURL s3://{new_bucket}/raw")
+        answers = {annex.receive() for _ in range(8)}
+
+    assert answers == {f"J {job} CHECKURL-CONTENTS 16 raw" for job in range(1, 9)}
+    config = (tmp_path / ".git" / "config").read_text()
+    assert config.count(f"bucket = s3://{new_bucket}/") == 1

@@ -18,13 +18,29 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from datalad_s3ext.errors import ConfigError
+from datalad_s3ext.remote.values import ClassRule, class_rules, is_yes, media_type, tags
+from datalad_s3ext.store.arns import parse_arn
 from datalad_s3ext.units import parse_size
 
 Addressing = Literal["path", "virtual"]
 SignatureChoice = Literal["v4", "v2", "anonymous"]
+Checksum = Literal["auto", "md5", "crc32", "sha256"]
 PATH_OR_VIRTUAL: tuple[Addressing, ...] = ("path", "virtual")
 SIGNATURES: tuple[SignatureChoice, ...] = ("v4", "v2", "anonymous")
-SENT_AS_HEADERS = frozenset({"storageclass", "sse", "sse-kms-key-id", "x-amz-tagging", "region"})
+YES_OR_NO: tuple[Literal["yes", "no"], ...] = ("yes", "no")
+READ_OR_SKIP: tuple[Literal["read", "skip"], ...] = ("read", "skip")
+SENT_AS_HEADERS = frozenset({
+    "storageclass", "sse", "sse-kms-key-id", "x-amz-tagging", "region", "acl", "cache-control",
+    "content-disposition", "content-type",
+})  # fmt: skip
+CUSTOMER_KEY = "customer"
+"""The value of ``sse`` for SSE-C."""
+ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse", CUSTOMER_KEY)
+ACLS = (
+    "private", "public-read", "public-read-write", "authenticated-read", "aws-exec-read",
+    "bucket-owner-read", "bucket-owner-full-control",
+)  # fmt: skip
+CHECKSUMS: tuple[Checksum, ...] = ("auto", "md5", "crc32", "sha256")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -37,6 +53,8 @@ class Setting:
     description: str
     default: str = ""
     example: str = ""
+    instead: str = ""
+    """Built-in S3 has it, and it is refused here: what to use. ``no`` is accepted."""
 
 
 SETTINGS = (
@@ -57,14 +75,47 @@ SETTINGS = (
             "path"),
     Setting("signature", "v4, v2 or anonymous; v2 only where the preset or local git config allows it",
             "the preset's", "v4"),
-    Setting("storageclass", "storage class of new objects", "the provider's", "STANDARD_IA"),
+    Setting("storageclass", "storage class of new objects, or rules by size, the largest size first",
+            "the provider's", "GLACIER_IR>=1MiB STANDARD"),
+    Setting("restore", "yes: whoever gets content from an archive class asks for its restore", "no",
+            "yes"),
     Setting("partsize", "size of the parts of large uploads", "chosen by size", "64MiB"),
     Setting("publicurl", "URL below which everybody can read the bucket; shown by git annex whereis",
             "", "https://data.example.org/brain-scans"),
-    Setting("sse", "server-side encryption of new objects: AES256 or aws:kms", "", "AES256"),
+    Setting("sse", "server-side encryption of new objects: AES256, aws:kms, aws:kms:dsse, or customer "
+            "for a key of your own, which the local git config names", "", "AES256"),
     Setting("sse-kms-key-id", "KMS key, with sse=aws:kms", "", "alias/lab"),
+    Setting("sse-bucket-key", "yes: with sse=aws:kms, derive a key of the bucket from the KMS key, "
+            "which saves requests to KMS", "the bucket's", "yes"),
     Setting("x-amz-tagging", "tags of new objects, URL-encoded", "", "project=brain&grant=7"),
     Setting("x-amz-meta", "metadata of new objects, URL-encoded", "", "lab=vision&grant=7"),
+    Setting("content-type", "media type of new objects; by-name: by the end of each file's name",
+            "application/octet-stream", "by-name"),
+    Setting("content-disposition", "what browsers do with an object: inline, or attachment", "",
+            "attachment"),
+    Setting("cache-control", "how long caches may keep an object", "", "max-age=86400"),
+    Setting("acl", "access list of new objects, for buckets that still take them: "
+            + " ".join(ACLS), "", "bucket-owner-full-control"),
+    Setting("requester-pays", "yes: the bucket charges whoever reads it; each clone has to agree", "no",
+            "yes"),
+    Setting("checksum", "what uploads are verified by: auto, md5, crc32 (of parts) or sha256 (small "
+            "files, by their key)", "auto: what the preset knows to be checked", "sha256"),
+    Setting("dualstack", "yes: use Amazon's hosts that have IPv6 addresses, too", "no", "yes"),
+    Setting("accelerate", "yes: use Amazon's transfer acceleration, which the bucket must allow", "no",
+            "yes"),
+    Setting("public", "not supported; see publicurl", "no", "",
+            "Amazon's new buckets take no ACLs: make the bucket readable by a policy and set "
+            "publicurl=URL, or set acl=public-read for an old one"),
+    Setting("mungekeys", "not supported", "no", "",
+            "items of the Internet Archive stay with git-annex's type=S3"),
+    Setting("bucketversioning", "yes: the bucket keeps old versions of files, which stay retrievable",
+            "no", "yes"),
+    Setting("include", "with importtree=yes, only names that match one of these, separated by ;",
+            "all", "sub-*;*.json"),
+    Setting("exclude", "with importtree=yes, no names that match one of these, separated by ;",
+            "none", "tmp/*;*.bak"),
+    Setting("unhashed", "with importtree=yes, read or skip files that the server tells no checksum of",
+            "read", "skip"),
 )  # fmt: skip
 
 COMMON = frozenset({
@@ -96,10 +147,38 @@ class RemoteSettings:
     publicurl: str | None = None
     sse: str | None = None
     sse_kms_key_id: str | None = None
+    sse_bucket_key: bool = False
+    storage_classes: tuple[ClassRule, ...] = ()
+    """What `storageclass` says."""
+    content_type: str | None = None
+    content_disposition: str | None = None
+    cache_control: str | None = None
+    acl: str | None = None
+    restore: bool = False
+    requester_pays: bool = False
+    checksum: Checksum = "auto"
+    dualstack: bool = False
+    accelerate: bool = False
     tagging: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     exporttree: bool = False
     """git-annex's own parameter: objects have the names of files, not of keys."""
+    importtree: bool = False
+    """git-annex's own parameter: files are what others have put into the bucket."""
+    bucketversioning: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    unhashed: Literal["read", "skip"] = "read"
+
+    @property
+    def is_tree(self) -> bool:
+        """Tell whether objects have the names of files."""
+        return self.exporttree or self.importtree
+
+    @property
+    def is_marked(self) -> bool:
+        """Tell whether an object holds the remote's UUID: not where objects have names of files."""
+        return not (self.is_tree or self.bucketversioning)
 
 
 def read_settings(get: Callable[[str], str]) -> RemoteSettings:
@@ -111,9 +190,12 @@ def read_settings(get: Callable[[str], str]) -> RemoteSettings:
         When one has no sensible form; the message names it.
     """
     values = {setting.name: get(setting.name) for setting in SETTINGS}
-    for name, value in values.items():
-        _check_text(name, value)
-    return replace(_parsed(values.__getitem__), exporttree=get("exporttree") in ("yes", "true"))
+    for setting in SETTINGS:
+        _check_text(setting.name, values[setting.name])
+        if setting.instead and is_yes(setting.name, values[setting.name]):
+            raise ConfigError(f"{setting.name}=yes is not supported", remedy=setting.instead)
+    exports, imports = (get(name) in ("yes", "true") for name in ("exporttree", "importtree"))
+    return replace(_parsed(values.__getitem__), exporttree=exports, importtree=imports)
 
 
 def _parsed(get: Callable[[str], str]) -> RemoteSettings:
@@ -126,16 +208,31 @@ def _parsed(get: Callable[[str], str]) -> RemoteSettings:
         provider=get("provider") or "other",
         fileprefix=get("fileprefix"),
         endpoint=_endpoint(get),
-        region=get("region") or _region_of(get("datacenter")),
+        region=_region(get("region") or _region_of(get("datacenter")), bucket),
         requeststyle=_one_of("requeststyle", get("requeststyle"), PATH_OR_VIRTUAL),
         signature=_one_of("signature", get("signature"), SIGNATURES),
         storageclass=get("storageclass") or None,
         partsize=parse_size(partsize, setting="partsize") if partsize else None,
         publicurl=get("publicurl") or None,
-        sse=_one_of("sse", get("sse"), ("AES256", "aws:kms")),
-        sse_kms_key_id=get("sse-kms-key-id") or None,
-        tagging=get("x-amz-tagging") or None,
+        sse=_one_of("sse", get("sse"), ENCRYPTIONS),
+        sse_kms_key_id=_with_kms("sse-kms-key-id", get) or None,
+        sse_bucket_key=is_yes("sse-bucket-key", _with_kms("sse-bucket-key", get)),
+        storage_classes=class_rules(get("storageclass")),
+        content_type=media_type(get("content-type")),
+        content_disposition=get("content-disposition") or None,
+        cache_control=get("cache-control") or None,
+        acl=_one_of("acl", get("acl"), ACLS),
+        restore=is_yes("restore", get("restore")),
+        requester_pays=is_yes("requester-pays", get("requester-pays")),
+        checksum=_one_of("checksum", get("checksum"), CHECKSUMS) or "auto",
+        dualstack=is_yes("dualstack", get("dualstack")),
+        accelerate=is_yes("accelerate", get("accelerate")),
+        tagging=tags(get("x-amz-tagging")),
         metadata=_metadata(get("x-amz-meta")),
+        bucketversioning=_one_of("bucketversioning", get("bucketversioning"), YES_OR_NO) == "yes",
+        include=_list_of(get("include")),
+        exclude=_list_of(get("exclude")),
+        unhashed=_one_of("unhashed", get("unhashed"), READ_OR_SKIP) or "read",
     )
 
 
@@ -169,6 +266,31 @@ def _one_of(name: str, value: str, allowed: tuple[Choice, ...]) -> Choice | None
     if value:
         raise ConfigError(f"{name}={value!r} is not known", remedy=f"use {' or '.join(allowed)}")
     return None
+
+
+def _with_kms(name: str, get: Callable[[str], str]) -> str:
+    """Return the value of `name`, which means something together with a KMS key only."""
+    value = get(name)
+    if value not in ("", "no") and not get("sse").startswith("aws:kms"):
+        raise ConfigError(f"{name} has no use without a KMS key", remedy="add sse=aws:kms")
+    return value
+
+
+def _region(given: str | None, bucket: str) -> str | None:
+    """Return the region: of an access point, its own."""
+    arn = parse_arn(bucket)
+    if arn is None or not arn.region:
+        return given
+    if given not in (None, arn.region):
+        raise ConfigError(
+            f"the access point lies in {arn.region}, and region={given} is given",
+            remedy=f"give region={arn.region}, or none",
+        )
+    return arn.region
+
+
+def _list_of(text: str) -> tuple[str, ...]:
+    return tuple(piece.strip() for piece in text.split(";") if piece.strip())
 
 
 def _region_of(datacenter: str) -> str | None:

@@ -68,7 +68,7 @@ class Signer:
         if keys.session_token:
             signed["x-amz-security-token"] = keys.session_token
         names = ";".join(sorted(signed))
-        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+        lines = "".join(f"{name}:{' '.join(signed[name].split())}\n" for name in sorted(signed))
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload_sha256}"
         scope = f"{date}/{self._region}/s3/aws4_request"
         digest = hashlib.sha256(canonical.encode()).hexdigest()

@@ -114,9 +114,9 @@ _WRONG_CONSTRAINT = Rule(
 )
 _UNSUPPORTED = Rule(errors.Unsupported, "this service cannot do it: {server}")
 _ARCHIVED = Rule(
-    errors.Unsupported,
+    errors.ObjectArchived,
     "the object lies in an archive storage class and must be restored first",
-    "restore it, wait some hours and try again",
+    "restore it (datalad s3-restore), wait some hours and try again",
 )
 _TAKEN = Rule(
     errors.ConfigError,
@@ -226,6 +226,14 @@ BY_CODE: Mapping[str, Rule] = {
         _words("NotImplemented MethodNotAllowed AccessControlListNotSupported UnsupportedArgument"),
     ),
     "InvalidObjectState": _ARCHIVED,
+    "RestoreAlreadyInProgress": Rule(
+        errors.ObjectArchived, "the object is being restored", "try again later"
+    ),
+    "GlacierExpeditedRetrievalNotAvailable": Rule(
+        errors.Unsupported,
+        "the service has no capacity for expedited restores now",
+        "ask with tier standard or bulk",
+    ),
     **_same(
         _TAKEN, _words("BucketAlreadyExists BucketNameUnavailable BucketAlreadyOwnedByYou")
     ),

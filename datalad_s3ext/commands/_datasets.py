@@ -44,6 +44,10 @@ def enable(
     """
     if remote.name.startswith("-") or remote.id.startswith("-"):
         raise ConfigError(f"special remote {remote.id} has the name {remote.name!r}, an option")
+    if remote.enabled_as is not None:
+        # Until its change is confirmed, git-annex 10.20261026 goes on with what was recorded before,
+        # and enableremote would write just that into the branch again.
+        annex.confirm(path, remote.enabled_as)
     # By UUID git-annex 10.20261026 notes `annex-verified` in a section of the UUID's name.
     is_only = [other.name for other in known].count(remote.name) == 1
     annex.enable_remote(path, remote.name if is_only else remote.id, parameters, env=env, config=config)

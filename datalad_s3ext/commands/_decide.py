@@ -87,8 +87,8 @@ def _check_type(remote: SpecialRemote, wish: Wish) -> None:
     if is_type != wish.remote_type:
         raise ConfigError(
             f"{wish.name!r} is a remote of type {is_type}; git-annex cannot change the type",
-            remedy=f"leave it with --remote-type {is_type}, or add a second way to the same "
-            f"content: git annex initremote NEWNAME --sameas={wish.name} type=...",
+            remedy=f"leave it with --remote-type {is_type}, or switch it: datalad s3-migrate "
+            f"{wish.name} --to {wish.remote_type}",
         )
 
 

@@ -1,0 +1,160 @@
+"""``datalad s3-copy``: content from one S3 sibling to another, without a copy on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from datalad.distribution.dataset import datasetmethod, resolve_path
+from datalad.interface.base import Interface, build_doc, eval_results
+from datalad.interface.results import get_status_dict
+from datalad.support.constraints import EnsureInt
+from datalad.support.param import Parameter
+
+from datalad_s3ext.commands import _options
+from datalad_s3ext.commands._consent import Consent
+from datalad_s3ext.commands._copy import (
+    Copied,
+    Copy,
+    Side,
+    Wanted,
+    Way,
+    find_remote,
+    keys_to_copy,
+    opened,
+)
+from datalad_s3ext.commands._datasets import bring_up_to_date, datasets
+from datalad_s3ext.commands._records import lgr, sibling_record
+from datalad_s3ext.errors import ConfigError, S3xError
+
+ACTION = "s3_copy"
+
+
+@build_doc
+class S3Copy(Interface):  # type: ignore[misc]  # DataLad is untyped
+    """Copy content from one S3 sibling to another, without a copy on this machine.
+
+    Where both are buckets of one service, the service copies and no content passes through this
+    machine. Else content is streamed: it is read in pieces, compared with its key, and sent on. Only
+    what the one sibling is known to have and the other is not is copied. A key is recorded as being
+    in the other sibling after the object there was confirmed.
+
+    Both siblings must keep content by key, neither encrypted nor in chunks; for others there is
+    `git annex copy --from A --to B`.
+    """
+
+    _params_: ClassVar[dict[str, Parameter]] = {
+        "path": Parameter(
+            args=("path",),
+            metavar="PATH",
+            nargs="*",
+            doc="""files and folders whose content to copy; by default all of the current branch""",
+        ),
+        "source": Parameter(
+            args=("--from",),
+            dest="source",
+            metavar="NAME",
+            required=True,
+            doc="""sibling that has the content""",
+        ),
+        "to": Parameter(
+            args=("--to",),
+            metavar="NAME",
+            required=True,
+            doc="""sibling that shall have it""",
+        ),
+        "all_keys": Parameter(
+            args=("--all",),
+            dest="all_keys",
+            action="store_true",
+            doc="""copy all content that is known, of all branches and versions""",
+        ),
+        "way": Parameter(
+            args=("--way",),
+            choices=("auto", "server", "stream"),
+            doc="""auto: by the service where it can. server: not otherwise. stream: always read and
+            send""",
+        ),
+        "jobs": Parameter(
+            args=("-J", "--jobs"),
+            metavar="NUMBER",
+            doc="""how many files to copy at once""",
+            constraints=EnsureInt(),
+        ),
+        "trust_endpoint": Parameter(
+            args=("--trust-endpoint",),
+            metavar="URL",
+            doc="""send keys to this endpoint, although only the dataset names it""",
+        ),
+        "dataset": _options.DATASET,
+    }
+
+    _examples_: ClassVar[list[dict[str, str]]] = [
+        {
+            "text": "Have at a second provider what is at the first",
+            "code_py": "s3_copy(source='wasabi', to='aws')",
+            "code_cmd": "datalad s3-copy --from wasabi --to aws",
+        },
+        {
+            "text": "All versions of everything, many files at once",
+            "code_py": "s3_copy(source='old', to='new', all_keys=True, jobs=16)",
+            "code_cmd": "datalad s3-copy --from old --to new --all -J 16",
+        },
+    ]
+
+    @staticmethod
+    @datasetmethod(name="s3_copy")  # type: ignore[untyped-decorator]
+    @eval_results  # type: ignore[untyped-decorator]
+    def __call__(
+        path: str | Sequence[str] | None = None,
+        *,
+        source: str | None = None,
+        to: str | None = None,
+        all_keys: bool = False,
+        way: str = "auto",
+        jobs: int = 4,
+        trust_endpoint: str | None = None,
+        dataset: object = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Copy, key by key."""
+        if not source or not to:
+            raise ValueError("name both siblings: --from and --to")
+        ((top, _),) = datasets(dataset, recursive=False, recursion_limit=None, purpose="copy")
+        given = [path] if isinstance(path, str) else list(path or ())
+        files = [str(resolve_path(one, dataset)) for one in given]
+        try:
+            if all_keys and files:
+                raise ConfigError("--all copies everything", remedy="leave out the paths, or --all")
+            if source == to:
+                raise ConfigError(f"{source!r} is both ends", remedy="name two siblings")
+            bring_up_to_date(top)
+            one, other = find_remote(top, source), find_remote(top, to)
+            keys = keys_to_copy(top, one, other, None if all_keys else files)
+            if not keys:
+                text = f"{to!r} has all that {source!r} is known to have"
+                yield sibling_record(ACTION, top, "notneeded", text, name=to)
+                return
+            consent = Consent(trust_endpoint)
+            with opened(top, one, consent) as first, opened(top, other, consent) as second:
+                yield from _records(top, first, second, cast(Way, way), max(1, jobs), keys)
+        except S3xError as exc:
+            yield sibling_record(ACTION, top, "error", str(exc), name=to)
+
+
+def _records(
+    top: Path, source: Side, target: Side, way: Way, jobs: int, keys: Sequence[Wanted]
+) -> Iterator[dict[str, Any]]:
+    for copied in Copy(top, source, target, way, jobs).run(keys):
+        yield _record(top, target, copied)
+
+
+def _record(top: Path, target: Side, copied: Copied) -> dict[str, Any]:
+    file = copied.wanted.file
+    record: dict[str, Any] = get_status_dict(
+        action=ACTION, path=str(top / file) if file else str(top), refds=str(top), logger=lgr,
+        type="file" if file else "key", status=copied.status, message=copied.message,
+        key=copied.wanted.key, target=target.remote.enabled_as or target.remote.name,
+        **({"way": copied.way} if copied.way else {}),
+    )  # fmt: skip
+    return record

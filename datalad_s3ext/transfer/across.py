@@ -1,0 +1,204 @@
+"""From one bucket to another: by the server where both are one service's, else as a stream.
+
+Either way nothing is kept on this machine, and when a function here returns, the object is at the
+target, whole. When it raises, the target has no object under that name that is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from datalad_s3ext.errors import IntegrityError, LocalError, S3xError
+from datalad_s3ext.providers.schema import Capabilities
+from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt
+from datalad_s3ext.transfer.copy import Copying, copy_object
+from datalad_s3ext.transfer.plan import Span, cut, part_bytes
+from datalad_s3ext.transfer.pool import Pool
+from datalad_s3ext.transfer.source import UploadRules
+from datalad_s3ext.transfer.verify import EtagTrust, confirm_size, multipart_etag
+from datalad_s3ext.units import MIB
+
+PARTS_AHEAD = 4
+"""So many parts of one object are in memory at once, and under way."""
+MULTIPART_FROM_BYTES = 16 * MIB
+
+
+@dataclass(frozen=True)
+class End:
+    """One side of a copy."""
+
+    store: ObjectStore
+    rules: UploadRules
+
+
+class Digest:
+    """Takes the bytes of an object in order, and objects at the end when they are wrong."""
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def check(self) -> None:
+        """Raise `IntegrityError` when what was taken is not what it should be."""
+
+
+def copy_at_server(
+    source: ObjectInfo, target: End, name: str, abilities: Capabilities, pool: Pool
+) -> None:
+    """Have the service copy `source`, which names its bucket, to the object `name`.
+
+    Raises
+    ------
+    Unsupported, AccessDenied, NotFound
+        The service cannot, or the keys of the target may not read the source.
+    IntegrityError
+        The copy has another size or checksum; it was removed.
+    """
+    quiet = replace(target.rules, etags=EtagTrust(known_to_be_md5=False))
+    wanted = replace(source, storage_class=target.rules.options.storage_class)
+    etag = copy_object(Copying(target.store, quiet, abilities, pool), wanted, name)
+    found = target.store.head(name)
+    both = {etag or found.etag, source.etag}
+    if found.size_bytes == source.size_bytes and not _differ(target.rules.etags, *sorted(both)):
+        return
+    target.store.delete(name)
+    raise IntegrityError(
+        f"the service's copy of {source.name} has another size or checksum and was deleted again",
+        remedy="run the command again with --way stream",
+    )
+
+
+def _differ(trust: EtagTrust, etag: str, other: str = "") -> bool:
+    are_comparable = bool(other) and "-" not in etag + other
+    return are_comparable and trust.raises_doubt(etag, other)
+
+
+def stream(
+    source: ObjectStore, info: ObjectInfo, target: End, name: str, digest: Digest,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Read an object and store it as `name` elsewhere, in pieces that are compared on the way.
+
+    `digest` sees all bytes before the object appears at the target.
+
+    Raises
+    ------
+    IntegrityError
+        What was read is not what it should be, or what was stored is not what was read.
+    S3xError
+        Any other fault. Nothing was stored.
+    """
+    piece = part_bytes(info.size_bytes, target.rules.limits, target.rules.part_size)
+    if info.size_bytes <= min(max(piece, MULTIPART_FROM_BYTES), target.rules.limits.max_put):
+        data = _read(source, info, Span(1, 0, info.size_bytes))
+        digest.update(data)
+        digest.check()
+        _put(target, name, data)
+        on_bytes(len(data))
+    else:
+        _Parts(source, info, target, name, digest, on_bytes).run(cut(info.size_bytes, piece))
+    confirm_size(target.store, name, info.size_bytes)
+
+
+def _read(source: ObjectStore, info: ObjectInfo, span: Span) -> bytes:
+    if not span.size_bytes:
+        return b""
+    with source.get(info.name, start=span.start, length=span.size_bytes, if_match=info.etag) as answer:
+        data = b"".join(iter(lambda: answer.read(MIB), b""))
+    if len(data) != span.size_bytes:
+        raise IntegrityError(f"{info.name} came with {len(data)} bytes instead of {span.size_bytes}")
+    return data
+
+
+def _put(target: End, name: str, data: bytes) -> None:
+    md5 = hashlib.md5(data, usedforsecurity=False).digest()
+    body = io.BytesIO(data)
+    stored = target.store.put(name, body, len(data), md5=md5, options=target.rules.options)
+    trust = target.rules.etags
+    if trust.raises_doubt(stored.etag, md5.hex()):
+        with target.store.get(name) as answer:
+            if b"".join(iter(lambda: answer.read(MIB), b"")) != data:
+                target.store.delete(name)
+                raise IntegrityError(f"{name} arrived damaged and was deleted again")
+        trust.learn_that_it_means_nothing()
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A large object on its way; used by one thread, whose helpers read ahead and send."""
+
+    source: ObjectStore
+    info: ObjectInfo
+    target: End
+    name: str
+    digest: Digest
+    on_bytes: Callable[[int], None]
+
+    def run(self, spans: list[Span]) -> None:
+        options = replace(self.target.rules.options, part_crc32=False)
+        store = self.target.store
+        upload_id = store.create_upload(self.name, options=options)
+        try:
+            with ThreadPoolExecutor(2 * PARTS_AHEAD) as helpers:
+                receipts = self._send_all(spans, upload_id, helpers)
+            self.digest.check()
+        except BaseException:
+            self._abort(upload_id)
+            raise
+        etag = store.complete_upload(self.name, upload_id, receipts).etag
+        expected = multipart_etag([bytes.fromhex(one.etag) for one in receipts if _is_md5(one.etag)])
+        if self.target.rules.multipart_etags.raises_doubt(etag, expected):
+            self._compare(spans)
+            self.target.rules.multipart_etags.learn_that_it_means_nothing()
+
+    def _send_all(
+        self, spans: list[Span], upload_id: str, helpers: ThreadPoolExecutor
+    ) -> list[PartReceipt]:
+        sent: deque[Future[PartReceipt]] = deque()
+        receipts: list[PartReceipt] = []
+        for span, data in self._in_order(spans, helpers):
+            self.digest.update(data)
+            sent.append(helpers.submit(self._send, upload_id, span, data))
+            if len(sent) >= PARTS_AHEAD:
+                receipts.append(sent.popleft().result())
+        return receipts + [future.result() for future in sent]
+
+    def _in_order(self, spans: list[Span], helpers: ThreadPoolExecutor) -> Iterator[tuple[Span, bytes]]:
+        ahead: deque[tuple[Span, Future[bytes]]] = deque()
+        for span in spans:
+            ahead.append((span, helpers.submit(_read, self.source, self.info, span)))
+            if len(ahead) >= PARTS_AHEAD:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        for first, future in ahead:
+            yield first, future.result()
+
+    def _send(self, upload_id: str, span: Span, data: bytes) -> PartReceipt:
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        receipt = self.target.store.upload_part(
+            self.name, upload_id, span.number, io.BytesIO(data), len(data), md5=md5
+        )
+        self.on_bytes(len(data))
+        return receipt
+
+    def _compare(self, spans: list[Span]) -> None:
+        """Compare both objects piece by piece; delete the new one when it is wrong."""
+        copy = self.target.store.head(self.name)
+        for span in spans:
+            if _read(self.source, self.info, span) != _read(self.target.store, copy, span):
+                self.target.store.delete(self.name)
+                raise IntegrityError(f"{self.name} arrived damaged and was deleted again")
+
+    def _abort(self, upload_id: str) -> None:
+        try:
+            self.target.store.abort_upload(self.name, upload_id)
+        except S3xError as error:
+            raise LocalError(f"parts of {self.name} are left at the target: {error}") from error
+
+
+def _is_md5(etag: str) -> bool:
+    return len(etag) == 32 and all(one in "0123456789abcdef" for one in etag)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from datalad_s3ext.errors import LocalError
+
+_UNFIT = re.compile(r"[^a-z0-9.-]+")  # in the name of a file
 
 
 def user_providers() -> Path:
@@ -18,6 +21,12 @@ def measured_services() -> Path:
     return _base("XDG_CONFIG_HOME", ".config") / "measured"
 
 
+def measured_service(endpoint_url: str) -> Path:
+    """Return the file of what was measured at `endpoint_url` (scheme, host and port)."""
+    host = endpoint_url.partition("://")[2].lower()
+    return measured_services() / f"{_UNFIT.sub('-', host).strip('-.')}.toml"
+
+
 def server_home() -> Path:
     """Return the folder of the local S3 server: its data, keys and log.
 
@@ -25,6 +34,11 @@ def server_home() -> Path:
     """
     chosen = os.environ.get("S3EXT_SERVER_HOME")
     return Path(chosen).absolute() if chosen else _base("XDG_DATA_HOME", ".local/share") / "server"
+
+
+def read_cache() -> Path:
+    """Return the folder of what was read of data sets without being downloaded."""
+    return _base("XDG_CACHE_HOME", ".cache") / "blocks"
 
 
 def server_record() -> Path:

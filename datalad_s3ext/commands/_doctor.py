@@ -20,7 +20,7 @@ from datalad_s3ext.doctor.subject import Subject
 from datalad_s3ext.errors import ConfigError, S3xError
 from datalad_s3ext.providers.guess import guess
 from datalad_s3ext.providers.load import find_all, find_file
-from datalad_s3ext.providers.resolve import Connection, resolve
+from datalad_s3ext.providers.resolve import Connection, find_measured, resolve
 from datalad_s3ext.providers.schema import Addressing, Provider, Signature
 from datalad_s3ext.repo import annex, remotes
 from datalad_s3ext.repo.keys import MARKER
@@ -96,7 +96,7 @@ def cases(words: Words, root: Path | None) -> Iterator[Case]:
 def _of_sibling(words: Words, root: Path, remote: SpecialRemote) -> Case:
     name = remote.enabled_as or remote.name
     try:
-        connection = _connect.recorded_connection(remote, dataset=root)
+        connection = _connect.recorded_connection(remote, dataset=root, use_measured=False)
     except ConfigError as error:
         return _unsettled(name, error, words)
     if remotes.get_config(root, name, remotes.SIGNATURE_CONFIG) == "v2":
@@ -104,21 +104,23 @@ def _of_sibling(words: Words, root: Path, remote: SpecialRemote) -> Case:
     access = Access(connection.provider, words.choice, connection.endpoint_url)
     subject = Subject(
         connection=connection,
-        find_identity=lambda: _identity_of_sibling(access, root, remote, connection),
+        find_identity=lambda: identity_of_sibling(access, root, remote, connection),
         bucket=remote.bucket,
         prefix=remote.prefix,
         remote=name,
         uuid=remote.uuid,
         profile=words.choice.profile or remotes.get_config(root, name, remotes.PROFILE_CONFIG),
-        no_keys_because="" if _is_chosen(root, remote, connection) else _choose_it(name),
+        no_keys_because="" if is_chosen(root, remote, connection) else choose_it(name),
         writable=remote.parameters.get("importtree", "no") not in _TRUE,
         known_name=remote.prefix + MARKER if remote.has_marker else "",
     )
-    found = [_settled(subject), *_loopback(words, root, remote, connection)]
+    found = [
+        _settled(subject), *_measured(connection), *_loopback(words, root, remote, connection)
+    ]  # fmt: skip
     return Case(name, found, subject, access)
 
 
-def _is_chosen(root: Path, remote: SpecialRemote, connection: Connection) -> bool:
+def is_chosen(root: Path, remote: SpecialRemote, connection: Connection) -> bool:
     """Tell whether a person on this computer said that the remote's place is right.
 
     Its endpoint came in with the clone: keys go there only after that, as in `s3-enable`.
@@ -134,7 +136,7 @@ def _is_chosen(root: Path, remote: SpecialRemote, connection: Connection) -> boo
         return False  # it could not be found out
 
 
-def _choose_it(name: str) -> str:
+def choose_it(name: str) -> str:
     quoted = shlex.quote(name)
     return (
         f"see where it leads: datalad s3-enable -s {quoted} --dry-run; if that is right: datalad "
@@ -142,7 +144,7 @@ def _choose_it(name: str) -> str:
     )
 
 
-def _identity_of_sibling(
+def identity_of_sibling(
     access: Access, root: Path, remote: SpecialRemote, connection: Connection
 ) -> Identity:
     """Return who asks: as said on the command line, else as the remote itself would."""
@@ -209,7 +211,7 @@ def _of_provider(words: Words, root: Path | None) -> Case:
         profile=words.choice.profile,
         no_keys_because=_give_it(connection) if of_clone else "",
     )
-    return Case(provider_id, [*started, _settled(subject)], subject, access)
+    return Case(provider_id, [*started, _settled(subject), *_measured(connection)], subject, access)
 
 
 def _resolved(words: Words, provider: Provider) -> Connection:
@@ -221,6 +223,7 @@ def _resolved(words: Words, provider: Provider) -> Connection:
         variables=variables,
         addressing=_STYLES.get(settings.get("requeststyle", "")),
         signature=_SIGNATURES.get(settings.get("signature", "")),
+        use_measured=False,
     )
 
 
@@ -271,6 +274,18 @@ def _settled(subject: Subject) -> Finding:
         endpoint=connection.endpoint_url, preset=connection.provider.id, region=connection.region,
         addressing=connection.addressing, signature=connection.signature,
     )  # fmt: skip
+
+
+def _measured(connection: Connection) -> Iterator[Finding]:
+    """Tell what transfers to this endpoint follow besides the preset; here all is measured anew."""
+    try:
+        overlay = find_measured(connection)
+    except ConfigError as error:
+        yield of_error("settings", error)
+        return
+    if overlay is not None:
+        text = f"what was measured before is in force: {overlay.text}"
+        yield ok("settings", text, measured=str(overlay.path), changes=dict(overlay.changes))
 
 
 def _unsettled(called: str, error: S3xError, words: Words, *, can_fix: bool = False) -> Case:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from datalad_s3ext.units import human_size
@@ -73,11 +73,14 @@ def _needs_region(preset: Mapping[str, Any]) -> bool:
     return varies and not preset["region"]["default"]
 
 
-def explanation(preset: Mapping[str, Any], origin: str, path: str) -> list[str]:
-    """Return the lines that tell a person what the preset says."""
+def explanation(
+    preset: Mapping[str, Any], origin: str, path: str, measured: Sequence[str] = ()
+) -> list[str]:
+    """Return the lines that tell a person what the preset says, and what was measured besides."""
     software = f", runs {preset['software']}" if preset["software"] else ""
     lines = [f"{preset['name']} ({preset['kind']}{software})"]
-    for title, paragraphs in _sections(preset, origin, path):
+    sections = [*_sections(preset, origin, path), ("Measured with s3-doctor --save", measured)]
+    for title, paragraphs in sections:
         if paragraphs:
             lines += ["", title]
         for paragraph in paragraphs:

@@ -20,6 +20,7 @@ from datalad_s3ext.doctor import report as reports
 from datalad_s3ext.doctor.findings import Finding, of_error, ok
 from datalad_s3ext.doctor.run import Doctor
 from datalad_s3ext.errors import S3xError
+from datalad_s3ext.providers.resolve import find_measured
 
 ACTION = "s3_doctor"
 _STATUS = {"ok": "ok", "warning": "ok", "failed": "error", "unknown": "ok", "skipped": "notneeded"}
@@ -103,7 +104,8 @@ class S3Doctor(Interface):  # type: ignore[misc]  # DataLad is untyped
         "save": Parameter(
             args=("--save",),
             action="store_true",
-            doc="""keep the capabilities that were measured in a file beside your own presets""",
+            doc="""keep what was measured in a file beside your own presets; transfers to this
+            endpoint follow it from then on, in place of the preset, until you delete it""",
         ),
         "dataset": _options.DATASET,
     }
@@ -191,10 +193,21 @@ def _examined(case: Case, report: Path | None, *, save: bool) -> Iterator[Findin
         if case.access is not None and (finding.stage, finding.status) == ("signature", "ok"):
             case.access.keep()
     if save:
-        yield _tried("save", lambda: f"what was measured is kept in {doctor.save()}")
+        yield _tried("save", lambda: _saved(doctor))
     if report is not None:
         subject = case.subject
         yield _tried("report", lambda: reports.write(report, subject, kept, doctor.keys))
+
+
+def _saved(doctor: Doctor) -> str:
+    """Keep what was measured, and say what becomes of it."""
+    path, connection = doctor.save(), doctor.examination.subject.connection
+    overlay = find_measured(connection)
+    follows = "transfers follow the preset all the same: only the S3 library knows this endpoint"
+    if overlay is not None:
+        changed = ", ".join(overlay.changes) or "nothing, for it says the same"
+        follows = f"transfers to this endpoint follow it in place of the preset: {changed}"
+    return f"what was measured is kept in {path}; {follows}"
 
 
 def _tried(stage: str, write: Callable[[], str]) -> Finding:

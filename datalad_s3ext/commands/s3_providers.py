@@ -26,6 +26,7 @@ from datalad_s3ext.commands._options import DATASET
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.providers.check import check_file
 from datalad_s3ext.providers.load import LIST_THEM, PresetFile, find_all, find_file, load_file
+from datalad_s3ext.providers.measured import laid_over, read_measurement
 from datalad_s3ext.providers.schema import Kind
 
 lgr = logging.getLogger("datalad.s3ext.providers")
@@ -111,7 +112,7 @@ class S3Providers(Interface):  # type: ignore[misc]  # DataLad is untyped
         if provider is None or kind is not None or provider not in found:
             yield from _matching(found, provider, kind, root)
         else:
-            yield _record(provider, found[provider])
+            yield _record(provider, found[provider]) | {"measured": _measured(found[provider])}
 
     @staticmethod
     def custom_result_renderer(res: dict[str, Any], **kwargs: Any) -> None:
@@ -121,7 +122,8 @@ class S3Providers(Interface):  # type: ignore[misc]  # DataLad is untyped
         elif kwargs.get("check"):
             ui.message(f"{res['path']}: a valid preset; next: {next_command(res['preset'])}")
         elif kwargs.get("provider") == res["name"] and not kwargs.get("kind"):
-            ui.message("\n".join(explanation(res["preset"], res["origin"], res["path"])))
+            lines = explanation(res["preset"], res["origin"], res["path"], res["measured"])
+            ui.message("\n".join(lines))
 
     @staticmethod
     def custom_result_summary_renderer(results: list[dict[str, Any]]) -> None:
@@ -200,6 +202,21 @@ def _record(provider_id: str, file: PresetFile) -> dict[str, Any]:
     except ConfigError as exc:
         return _status("error", file.path, message=str(exc), name=provider_id)
     return _status("ok", file.path, name=provider_id, origin=file.origin, preset=preset)
+
+
+def _measured(file: PresetFile) -> list[str]:
+    """Return what `s3-doctor --save` found to differ from a preset, a line for each endpoint."""
+    lines = []
+    for path in sorted(places.measured_services().glob("*.toml")):
+        try:
+            found = read_measurement(path)
+            overlay = laid_over(file.load(), found.endpoint, path)
+        except ConfigError as exc:
+            lines.append(str(exc))
+            continue
+        if overlay is not None and found.preset == file.path.stem:
+            lines.append(f"{found.endpoint}: {overlay.text}")
+    return lines
 
 
 def _status(status: str, path: Path, *, message: str = "", **details: object) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from datalad_s3ext.credentials.model import Anonymous
 from datalad_s3ext.doctor import checksums
@@ -17,13 +18,15 @@ from datalad_s3ext.doctor.subject import Examination
 from datalad_s3ext.doctor.workplace import Workplace
 from datalad_s3ext.errors import S3xError
 from datalad_s3ext.providers.schema import Provider
-from datalad_s3ext.store.diagnose import Inquiry, Reply, with_checksums
+from datalad_s3ext.store.diagnose import Inquiry, Reply
 from datalad_s3ext.store.s3_answers import bare_etag
 
 STAGE = "capabilities"
 _BYTES = 100  # enough to tell things apart; CRCs are computed bit by bit
 _ODD_NAME = "a blank+plus&amp;ä~%20"
 _PAGE = 2
+_NOT_NOW = frozenset({0, 429})
+"""No answer at all, or too many requests."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,11 @@ def capabilities(examination: Examination) -> Iterator[Finding]:
     with Workplace(inquiry, examination.subject.prefix) as workplace:
         data = secrets.token_bytes(_BYTES)
         stored = workplace.put("object", data)
+        if not stored.done:
+            yield unknown(STAGE, f"nothing was measured, for no object could be stored: {_why(stored)}")
+            return
         bench = _Bench(examination, workplace, data, bare_etag(str(stored.data.get("ETag") or "")))
-        for measure in MEASUREMENTS if stored.done else ():
+        for measure in MEASUREMENTS:
             for measured in measure(bench):
                 if measured.value is not None:
                     examination.measured[measured.field] = measured.value
@@ -89,7 +95,7 @@ def _compared(provider: Provider, measured: Measured) -> Finding:
         return warning(
             STAGE,
             f"{measured.text}; the preset {provider.id} says otherwise ({measured.field} = {said})",
-            f"keep what was measured with --save, and correct {measured.field} in a preset of your own",
+            "keep what was measured with --save: transfers to this endpoint follow it then",
             **facts,
         )
     return ok(STAGE, measured.text, **facts)
@@ -113,33 +119,68 @@ def _listing(bench: _Bench) -> Iterator[Measured]:
     names = sorted([f"list/{number}" for number in range(4)] + [f"list/{_ODD_NAME}"])
     for name in names:
         bench.workplace.put(name, b"")
-    v2, v1 = _pages(bench, 2), _pages(bench, 1)
     wanted = [bench.workplace.name(name) for name in names]
-    plain = [name for name in wanted if _ODD_NAME not in name]
-    works = {
-        version: found is not None and [name for name in found if name in plain] == plain
-        for version, found in ((2, v2), (1, v1))
-    }
-    value = 2 if works[2] else 1 if works[1] else None
+    try:
+        version, found = _first_that_works(bench, wanted, url_encoding=True)
+        if not (is_encoded := version is not None):
+            version, found = _first_that_works(bench, wanted, url_encoding=False)
+    except _NoAnswer as error:
+        yield Measured("listing.version", None, f"lists: {_why(error.reply)}")
+        return
     text = {2: "lists come complete and in order, page by page (version 2)",
             1: "lists of version 2 are not complete or not in order; version 1 works"}  # fmt: skip
-    yield Measured("listing.version", value, text.get(value or 0, "no listing over pages could be had"))
-    found = {2: v2, 1: v1}[value] if value else None
-    if found is not None:
-        is_good = found == wanted
-        words = "odd names come back" if is_good else "odd names (blank, +, &, %) do not come back"
-        yield Measured("listing.url_encoding", is_good, f"{words} from a list as they were stored")
+    yield Measured(
+        "listing.version", version, text.get(version or 0, "no listing over pages could be had")
+    )
+    if version is not None:
+        is_good = is_encoded and found == wanted
+        words = "come back" if is_good else "do not come back"
+        text_of_names = f"odd names (blank, +, &, %) {words} from a list as they were stored"
+        yield Measured("listing.url_encoding", is_good, f"{text_of_names}, when it is URL-encoded")
 
 
-def _pages(bench: _Bench, version: int) -> list[str] | None:
+def _first_that_works(
+    bench: _Bench, wanted: list[str], *, url_encoding: bool
+) -> tuple[Literal[1, 2] | None, list[str]]:
+    """Return the version of lists that gives all plain names page by page, and all that it gives."""
+    plain = [name for name in wanted if _ODD_NAME not in name]
+    with closing(_asking(bench, "listing", url_encoding=url_encoding)) as inquiry:
+        versions: tuple[Literal[1, 2], ...] = (2, 1)
+        for version in versions:
+            found = _pages(bench, inquiry, version)
+            if found is not None and [name for name in found if name in plain] == plain:
+                return version, found
+    return None, []
+
+
+def _asking(bench: _Bench, table: str, **values: object) -> Inquiry:
+    """Return another inquiry, as if the preset had said `values` in `table`."""
+    subject = bench.examination.subject
+    provider = subject.connection.provider
+    changed: Any = {table: replace(getattr(provider, table), **values)}
+    connection = replace(subject.connection, provider=replace(provider, **changed))
+    return Inquiry(connection, bench.examination.identity, subject.bucket)
+
+
+class _NoAnswer(Exception):
+    """The service was busy or silent, which is neither yes nor no: what is saved counts for long."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(_why(reply))
+        self.reply = reply
+
+
+def _pages(bench: _Bench, inquiry: Inquiry, version: int) -> list[str] | None:
     """Return all names as listed by pages of two; ``None`` when refused or without end."""
     names: list[str] = []
     after: dict[str, str] = {}
     prefix = bench.workplace.name("list/")
     for _ in range(6):
         operation = "list_objects" if version == 1 else "list_objects_v2"
-        reply = bench.inquiry.ask(operation, Prefix=prefix, MaxKeys=_PAGE, **after)
+        reply = inquiry.ask(operation, Prefix=prefix, MaxKeys=_PAGE, **after)
         if not reply.done:
+            if reply.status in _NOT_NOW or (reply.status >= 500 and reply.status != 501):
+                raise _NoAnswer(reply)
             return None
         names += [str(row["Key"]) for row in reply.data.get("Contents", [])]
         if not reply.data.get("IsTruncated"):
@@ -192,7 +233,26 @@ def _checksums(bench: _Bench) -> Iterator[Measured]:
             verified.append(name)
     yield Measured("checksums_accepted", accepted, f"checksums that are taken: {_listed(accepted)}")
     text = f"checksums that are verified (wrong ones are refused): {_listed(verified)}"
+    if "CRC32" in verified and not _verifies_parts(bench, "CRC32"):
+        verified.remove("CRC32")
+        text += "; CRC32 not in uploads in parts"
     yield Measured("upload.verified_checksums", verified, text)
+
+
+def _verifies_parts(bench: _Bench, name: str) -> bool:
+    """Tell whether the checksum `name` of a part was seen to be verified, and the whole to appear."""
+    _, upload_id = bench.workplace.begin_upload("sum", ChecksumAlgorithm=name)
+    if not upload_id:
+        return False
+    where = {"Key": bench.workplace.name("sum"), "UploadId": upload_id, "PartNumber": 1}
+    wrong, right = (
+        bench.inquiry.ask("upload_part", **where, Body=bench.data, **checksums.parameter(name, data))
+        for data in (b"other", bench.data)
+    )
+    if not right.done or not 400 <= wrong.status < 500:
+        return False
+    row = {"PartNumber": 1, "ETag": right.data.get("ETag"), **checksums.parameter(name, bench.data)}
+    return bench.workplace.complete("sum", upload_id, [row]).done
 
 
 def _put_with(bench: _Bench, parameters: dict[str, Any]) -> Reply:
@@ -200,11 +260,9 @@ def _put_with(bench: _Bench, parameters: dict[str, Any]) -> Reply:
 
 
 def _automatic_checksums(bench: _Bench) -> Iterator[Measured]:
-    subject = bench.examination.subject
-    connection = with_checksums(subject.connection, "when_supported")
     field = "requests.checksum_mode"
     try:
-        other = Inquiry(connection, bench.examination.identity, subject.bucket)
+        other = _asking(bench, "requests", checksum_mode="when_supported")
     except S3xError as error:
         yield Measured(field, None, f"the library's own checksums could not be tried: {error.what}")
         return

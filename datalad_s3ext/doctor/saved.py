@@ -1,12 +1,12 @@
 """Keep what was measured of one endpoint, in a file beside the user's presets.
 
 The file has the tables of a preset, so that lines can be copied into one, and is named after the host.
+:mod:`datalad_s3ext.providers.measured` reads it.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,6 @@ from pathlib import Path
 from datalad_s3ext import places
 from datalad_s3ext.errors import ConfigError, LocalError
 from datalad_s3ext.providers.schema import Provider
-
-_UNFIT = re.compile(r"[^a-z0-9.-]+")
 
 
 def save(base: str, provider: Provider, bucket: str, measured: Mapping[str, object]) -> Path:
@@ -33,8 +31,7 @@ def save(base: str, provider: Provider, bucket: str, measured: Mapping[str, obje
             "no capability was measured, so nothing was kept",
             remedy="name a bucket that you may write into: --bucket NAME",
         )
-    host = base.partition("://")[2].lower()
-    path = places.measured_services() / f"{_UNFIT.sub('-', host).strip('-.')}.toml"
+    path = places.measured_service(base)
     text = "\n".join(_lines(base, provider, bucket, measured)) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +42,8 @@ def save(base: str, provider: Provider, bucket: str, measured: Mapping[str, obje
 
 
 def _lines(base: str, provider: Provider, bucket: str, measured: Mapping[str, object]) -> Iterator[str]:
-    yield "# Measured by `datalad s3-doctor --save`. The tables are those of a preset."
+    yield "# Measured by `datalad s3-doctor --save`; transfers to this endpoint follow it."
+    yield "# The tables are those of a preset. To let the preset count again, delete this file."
     yield f"endpoint = {_toml(base)}"
     yield f"preset = {_toml(provider.id)}"
     yield f"bucket = {_toml(bucket)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from datalad_s3ext.store.diagnose import Inquiry, Reply
@@ -50,10 +49,10 @@ class Workplace:
                 self._made[name, str(marker)] = None
         return reply
 
-    def begin_upload(self, last: str) -> tuple[Reply, str]:
+    def begin_upload(self, last: str, **parameters: Any) -> tuple[Reply, str]:
         """Begin a multipart upload; return the answer and the upload's id."""
         name = self.name(last)
-        reply = self._ask("create_multipart_upload", Key=name)
+        reply = self._ask("create_multipart_upload", Key=name, **parameters)
         upload_id = str(reply.data.get("UploadId") or "")
         if upload_id:
             self._uploads[name, upload_id] = None
@@ -110,12 +109,7 @@ class Workplace:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove everything."""
         self.clear()
 

@@ -163,6 +163,9 @@ def refused_in_clone(provider: Provider) -> list[str]:
         "an endpoint with http://": any(url and not url.startswith("https://") for url in urls),
         # v2 is broken cryptography (HMAC-SHA1, body not signed): the user decides, not a clone
         "requests.signature": requests.signature == "v2",
+        # what they ask of a service is known to that service alone
+        "requests.headers": bool(requests.headers),
+        "bucket.metadata_prefix": provider.bucket.metadata_prefix is not None,
         "requests.signature_fallback": requests.signature_fallback is not None,
     }
     return [key for key, is_stated in refused.items() if is_stated]

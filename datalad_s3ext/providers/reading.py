@@ -21,6 +21,7 @@ from datalad_s3ext.providers.schema import Provider, Size
 from datalad_s3ext.units import parse_size
 
 ID = re.compile(r"[a-z0-9-]+")
+_OWN_HEADER = re.compile(r"x-(?!amz-)[a-z0-9-]+")
 
 _TYPE_NAMES = {str: "a string", bool: "true or false", int: "a whole number", dict: "a table",
                list: "a list"}  # fmt: skip
@@ -48,11 +49,23 @@ def read_file(path: Path) -> Provider:
         raw = tomllib.loads(path.read_bytes().decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError(f"the preset {path} cannot be read: {exc}") from exc
-    provider = cast(Provider, _record(Provider, raw, _Place()))
+    provider = cast(Provider, read_table(Provider, raw))
     if provider.id != path.stem or not ID.fullmatch(provider.id):
         _Place("id").fail(f"must be {path.stem!r}, the name of the file; use a-z, 0-9 and -")
     _check_template(provider, _Place("endpoint.template"))
+    _check_headers(provider)
     return provider
+
+
+def read_table(kind: type[Any], raw: Mapping[str, object]) -> object:
+    """Return an instance of the dataclass `kind` from the table `raw` of a TOML file.
+
+    Raises
+    ------
+    InvalidPreset
+        With everything that is wrong.
+    """
+    return _record(kind, raw, _Place())
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,19 @@ def _check_template(provider: Provider, place: _Place) -> None:
     for name in names:
         if name != "region" and name not in provider.endpoint.variables:
             place.fail(f"uses {{{name}}}, which stands neither in endpoint.variables nor is region")
+
+
+def _check_headers(provider: Provider) -> None:
+    """Refuse headers that could take the place of those that S3 and HTTP know."""
+    named = {f"requests.headers.{name}": name for name in provider.requests.headers}
+    if provider.bucket.metadata_prefix is not None:
+        named["bucket.metadata_prefix"] = provider.bucket.metadata_prefix
+    for key, name in named.items():
+        if not _OWN_HEADER.fullmatch(name):
+            _Place(key).fail("must begin with x-, in lower case, and not with x-amz-")
+    for name, value in provider.requests.headers.items():
+        if not value.isascii() or value != value.strip():
+            _Place(f"requests.headers.{name}").fail("must be ASCII, without blanks around it")
 
 
 def similar(name: str, names: Mapping[str, object]) -> str:

@@ -10,13 +10,16 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Never
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Never
 from urllib.parse import SplitResult, urlsplit
 
 from datalad_s3ext import places
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.providers.schema import NOTHING, Addressing, Provider, Region, Signature
+
+if TYPE_CHECKING:
+    from datalad_s3ext.providers.measured import Overlay
 
 GIVE_ENDPOINT = "give it with --endpoint URL"
 START_SERVER = "start it: datalad s3-serve --background"
@@ -41,6 +44,8 @@ class Connection:
     signing_region: str
     addressing: Addressing
     signature: Signature
+    measured: Overlay | None = None
+    """What `s3-doctor --save` measured at this endpoint; `provider` is corrected by it."""
 
 
 def resolve(
@@ -52,8 +57,11 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
     addressing: Addressing | None = None,
     signature: Signature | None = None,
+    use_measured: bool = True,
 ) -> Connection:
     """Return where and how to reach `provider`; what is given wins over what the preset says.
+
+    What `s3-doctor --save` measured at the endpoint corrects the preset.
 
     Parameters
     ----------
@@ -61,18 +69,20 @@ def resolve(
         ``https://host:port``; without a scheme https is meant, http on this machine.
     variables : mapping
         Values for the names in the preset's endpoint template, besides the region.
+    use_measured : bool, optional
+        False: as the preset says, to measure anew.
 
     Raises
     ------
     ConfigError
         When the endpoint is malformed or cannot be found, a variable is missing, the region does
-        not exist there, or the local server does not run.
+        not exist there, the local server does not run, or the file of what was measured is wrong.
     """
     if endpoint is None and region is not None:
         _check_region(provider, region)
     in_record = provider.endpoint.local_server and endpoint is None
     place = _region(provider, region, environ) or (server_record()["region"] if in_record else None)
-    return Connection(
+    connection = Connection(
         provider=provider,
         endpoint_url=(
             _find_endpoint(provider, place, variables, environ)
@@ -84,6 +94,30 @@ def resolve(
         addressing=addressing or provider.requests.addressing,
         signature=signature or provider.requests.signature,
     )
+    overlay = find_measured(connection) if use_measured else None
+    return replace(connection, provider=overlay.provider, measured=overlay) if overlay else connection
+
+
+def find_measured(connection: Connection) -> Overlay | None:
+    """Return what was measured at the endpoint of `connection`, and is kept; usually nothing is.
+
+    Raises
+    ------
+    ConfigError
+        When the file is wrong.
+    """
+    if connection.endpoint_url is None:
+        return None  # found by the SDK: nothing but the region tells which it will be
+    path = places.measured_service(connection.endpoint_url)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+    from datalad_s3ext.providers.measured import laid_over
+
+    return laid_over(connection.provider, connection.endpoint_url, path)
 
 
 def normal_endpoint(text: str, *, source: str = "endpoint") -> str:

@@ -88,6 +88,8 @@ class Requests:
     over TLS either. Not known: over TLS. Where it does not, each body is read once more to sign it."""
     checksum_mode: ChecksumMode = "when_required"
     """The SDK's own checksum trailers; most services refuse them."""
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Headers of the service's own that go with every request; names in lower case, ``x-...``."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Upload:
 
     etag_is_md5: bool | None = None
     """The ETag of an object stored by one PUT is the MD5 of its bytes."""
+    etag_is_md5_unless_kms: bool | None = None
+    """It is, unless the answer to HEAD says that a key of KMS encrypts the object."""
     multipart_etag_is_md5_of_md5s: bool | None = None
     part_etag_is_md5: bool | None = None
     min_part: Size = 5 * MIB
@@ -123,6 +127,8 @@ class Bucket:
 
     create: bool | None = None
     location_constraint: LocationRule = "none"
+    metadata_prefix: str | None = None
+    """What headers with metadata of a new bucket begin with, where the service keeps any."""
     note: str | None = None
 
 

@@ -5,8 +5,10 @@ a person typed or agreed to here is noted in git's configuration, which no clone
 
     [s3x "UUID-OF-THE-REMOTE"]
         endpoint = https://s3.example.org
+        place = my-bucket/my-prefix/
 
-The remote's UUID, not its name, leads to it: git-annex does not tell the name in every request.
+The second is where the content is kept, see :mod:`datalad_s3ext.remote.moves`. The remote's UUID, not
+its name, leads to them: git-annex does not tell the name in every request.
 """
 
 from __future__ import annotations
@@ -53,6 +55,41 @@ def trust_endpoint(git_dir: Path, uuid: str, endpoint_url: str) -> None:
     done = _git(git_dir, "config", "--local", "--add", setting_of(uuid), endpoint_url)
     if done.returncode:
         raise LocalError(f"git cannot write its configuration: {one_line(done.stderr)}")
+
+
+def agreed_places(git_dir: Path, uuid: str) -> tuple[str, ...]:
+    """Return where this clone keeps content of the remote `uuid`, as ``bucket/prefix``.
+
+    Raises
+    ------
+    LocalError
+        When git cannot read its configuration: that is no answer.
+    """
+    if not _ID.fullmatch(uuid):
+        return ()
+    done = _git(git_dir, "config", "--null", "--get-all", _place_of(uuid))
+    if done.returncode not in (0, _NO_MATCH):
+        raise LocalError(f"git cannot read its configuration: {one_line(done.stderr)}")
+    return tuple(done.stdout.split("\0")[:-1])
+
+
+def agree_to_place(git_dir: Path, uuid: str, place: str) -> None:
+    """Note that the content of the remote `uuid` is kept at `place`, as ``bucket/prefix``.
+
+    Raises
+    ------
+    LocalError
+        When git cannot write its configuration.
+    """
+    if not _ID.fullmatch(uuid) or place in agreed_places(git_dir, uuid):
+        return
+    done = _git(git_dir, "config", "--local", "--add", _place_of(uuid), place)
+    if done.returncode:
+        raise LocalError(f"git cannot write its configuration: {one_line(done.stderr)}")
+
+
+def _place_of(uuid: str) -> str:
+    return f"s3x.{uuid}.place"
 
 
 def allow_embedding(git_dir: Path, uuid: str) -> None:

@@ -10,16 +10,15 @@ import os
 import ssl
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile
 from datalad_s3ext.errors import S3xError
 from datalad_s3ext.providers.resolve import Connection
-from datalad_s3ext.providers.schema import ChecksumMode
 from datalad_s3ext.store.base import NO_HEADERS
 from datalad_s3ext.store.lean_open import tls_context
 from datalad_s3ext.store.s3_answers import headers_of
@@ -29,6 +28,13 @@ from datalad_s3ext.store.s3_place import place_of
 
 LINK_SECONDS = 60
 ENOUGH_BYTES = 64 * 1024  # of a body: what we ask for is smaller, whatever comes
+
+
+class Readable(Protocol):
+    """A body that gives out what has come."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, at least one before the end."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Inquiry:
                 answer = getattr(self._client, operation)(**bucket, **parameters)
                 if "Body" in answer:
                     with closing(answer["Body"]) as body:
-                        answer["Body"] = body.read(ENOUGH_BYTES)
+                        answer["Body"] = beginning_of(body)
         except S3xError as error:
             return self._refusal(operation, error)
         status = int(answer["ResponseMetadata"]["HTTPStatusCode"])
@@ -151,11 +157,12 @@ class Inquiry:
         )
 
 
-def with_checksums(connection: Connection, mode: ChecksumMode) -> Connection:
-    """Return `connection` with another use of the library's own checksums."""
-    provider = connection.provider
-    requests = replace(provider.requests, checksum_mode=mode)
-    return replace(connection, provider=replace(provider, requests=requests))
+def beginning_of(body: Readable) -> bytes:
+    """Return the first 64 KiB of a body that gives out what has come, piece by piece."""
+    data = b""
+    while len(data) < ENOUGH_BYTES and (piece := body.read(ENOUGH_BYTES - len(data))):
+        data += piece
+    return data
 
 
 def service_url(connection: Connection) -> str:

@@ -81,14 +81,26 @@ def test_the_whole_job_ends(
     annex.annex("drop", "--jobs", "4")
     annex.annex("get", "--jobs", "4")
     annex.annex("fsck", "--from", "mdx", "--jobs", "4")
-    status = annex.run("datalad", "s3-doctor", "mdx").stdout
+    status = annex.run("datalad", "s3-status", "mdx").stdout
 
     assert "a test object was written, read back, compared and deleted" in said
     assert {name: (annex.path / name).read_bytes() for name in keys} == FILES | LARGE
     assert object_names(seaweed, new_bucket) == {*keys.values(), "annex-uuid"}
-    assert "signature v2 and the keys are accepted" in status
-    assert "lists of version 2 are not complete" in status
+    assert "answers       yes: its marker is there" in status
+    assert "there         6 keys" in status
+    assert "not yet there nothing that the current branch needs" in status
     assert "AWS4-HMAC-SHA256" not in mdx.signatures
+
+
+def test_the_doctor_finds_out_what_is_odd(
+    annex: AnnexRepo, mdx: MdxServer, seaweed: Endpoint, new_bucket: str
+) -> None:
+    set_up(annex, mdx, seaweed, new_bucket, "signature=v2")
+
+    found = annex.run("datalad", "s3-doctor", "mdx").stdout
+
+    assert "signature v2 and the keys are accepted" in found
+    assert "lists of version 2 are not complete" in found
 
 
 def test_a_bucket_is_listed_to_its_end_page_by_page(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ import pytest
 from datalad_s3ext import places
 from datalad_s3ext.doctor import checksums
 from datalad_s3ext.doctor.run import Doctor
+from datalad_s3ext.doctor.subject import Subject
 from datalad_s3ext.errors import ConfigError
-from tests.support.faults import s3_error
+from datalad_s3ext.providers.schema import Listing
+from tests.support.faults import Answer, s3_error
 from tests.support.relay import Relay
 from tests.support.servers import Endpoint, boto3_client
+from tests.support.wire import Request
 from tests.unit.doctor.support import capability, examine, keys_of, subject
 
 pytestmark = [pytest.mark.server, pytest.mark.thorough]
@@ -71,6 +75,61 @@ def test_what_could_not_be_measured_is_neither_yes_nor_no(seaweed: Endpoint, new
     (found,) = [one for one in findings if "If-None-Match" in one.text]
     assert found.status == "unknown"
     assert "capabilities.conditional_put" not in doctor.examination.measured
+
+
+def test_encoding_of_lists_is_tried_whatever_the_preset_says(
+    seaweed: Endpoint, new_bucket: str
+) -> None:
+    listing = Listing(version=1, url_encoding=False)
+    with Relay(seaweed.url) as relay:
+        asked = subject(relay.url, new_bucket, keys_of(seaweed))
+        asked = replace(asked, connection=replace(
+            asked.connection, provider=replace(asked.connection.provider, listing=listing)
+        ))  # fmt: skip
+        works = measured_by(asked)
+        relay.answer(
+            lambda request: "encoding-type=url" in request.path, s3_error(400, "InvalidArgument"), 100
+        )
+        breaks = measured_by(asked)
+
+    assert (works["listing.version"], works["listing.url_encoding"]) == (2, True)
+    assert (breaks["listing.version"], breaks["listing.url_encoding"]) == (2, False)
+
+
+@pytest.mark.parametrize("answer", [s3_error(503, "ServiceUnavailable"), s3_error(429, "SlowDown")])
+def test_a_list_that_is_refused_for_now_is_no_measurement(
+    seaweed: Endpoint, new_bucket: str, answer: Answer
+) -> None:
+    """What is saved counts for long: version 2 must not be given up for a busy moment."""
+    with Relay(seaweed.url) as relay:
+        relay.answer(lambda request: "max-keys=2" in request.path, answer)
+        measured = measured_by(subject(relay.url, new_bucket, keys_of(seaweed)))
+
+    assert "upload.etag_is_md5" in measured
+    assert not {"listing.version", "listing.url_encoding"} & measured.keys()
+
+
+def test_where_no_object_can_be_stored_it_says_so(seaweed: Endpoint, new_bucket: str) -> None:
+    stored: list[str] = []
+
+    def is_the_first_of_the_capabilities(request: Request) -> bool:
+        if request.method != "PUT" or not request.path.endswith("/object"):
+            return False
+        stored.append(request.path.split("/")[2])
+        return len(set(stored)) > 1
+
+    with Relay(seaweed.url) as relay:
+        relay.answer(is_the_first_of_the_capabilities, s3_error(503, "ServiceUnavailable"), 10)
+        findings = examine(relay.url, new_bucket, keys_of(seaweed))
+
+    assert findings[-1].status == "unknown"
+    assert "nothing was measured" in findings[-1].text
+
+
+def measured_by(asked: Subject) -> dict[str, object]:
+    doctor = Doctor(asked)
+    list(doctor.findings())
+    return doctor.examination.measured
 
 
 def test_what_was_measured_is_kept_beside_the_presets(

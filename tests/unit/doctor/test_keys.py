@@ -13,6 +13,7 @@ from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, 
 from datalad_s3ext.doctor.findings import Finding
 from datalad_s3ext.providers.load import load_provider
 from tests.support.faults import Answer
+from tests.support.profiles import use_profile
 from tests.support.relay import Relay
 from tests.support.servers import Endpoint
 from tests.support.wire import Request
@@ -95,14 +96,8 @@ def test_no_keys_at_all(seaweed: Endpoint, identity: Identity) -> None:
 
 @pytest.fixture
 def lab(seaweed: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Profile]:
-    file = tmp_path / "credentials"
-    file.write_text(
-        f"[lab]\naws_access_key_id = {seaweed.access_key_id}\n"
-        f"aws_secret_access_key = {seaweed.secret_access_key}\n"
-    )
     with monkeypatch.context() as patch:
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-        yield Profile("lab")
+        yield Profile(use_profile(seaweed, tmp_path, patch))
 
 
 def test_the_keys_of_a_profile(seaweed: Endpoint, lab: Profile) -> None:

@@ -12,7 +12,8 @@ S3xError
 ├── NotS3                 what answers is no S3 service                  (wrong host, port or proxy)
 ├── ObjectChanged         the object was replaced during a transfer      (start the object anew)
 ├── Unsupported           this provider cannot do it
-│   └── ObjectTooLarge
+│   ├── ObjectTooLarge
+│   └── ObjectArchived    must be restored before it can be read
 ├── LocalError            this machine failed: disk full, file unreadable
 └── TransientError        network, 429, 5xx, short read                  (the only kind worth retrying)
     └── Unreachable       no connection at all: name, network, port, TLS
@@ -127,6 +128,10 @@ class Unsupported(S3xError):
 
 class ObjectTooLarge(Unsupported):
     """The object exceeds what the provider takes."""
+
+
+class ObjectArchived(Unsupported):
+    """The object lies in an archive and must be restored before it can be read."""
 
 
 class LocalError(S3xError):

@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from datalad_s3ext.commands._settings import Wish, near_names, normal_prefix, parameters_of
+from datalad_s3ext.commands._settings import Wish, normal_prefix, parameters_of
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.providers.schema import Provider
 from datalad_s3ext.remote.settings import read_settings
+from datalad_s3ext.remote.storing import check_storage_classes
 from datalad_s3ext.repo import remotes
+from datalad_s3ext.store.arns import parse_arn
 from datalad_s3ext.units import KIB, human_size, parse_size
 
 ENCRYPTIONS = ("none", "shared", "hybrid", "pubkey", "sharedpubkey")
@@ -55,7 +57,7 @@ def check_wish(wish: Wish) -> None:
         When one has not; the message names it.
     """
     parameters = parameters_of(wish, normal_prefix(wish.prefix))
-    read_settings(lambda name: parameters.get(name, ""))
+    settings = read_settings(lambda name: parameters.get(name, ""))
     _check_bucket_in_url(wish)
     if parameters["encryption"] not in ENCRYPTIONS:
         raise ConfigError(
@@ -63,7 +65,7 @@ def check_wish(wish: Wish) -> None:
             remedy=f"use one of {', '.join(ENCRYPTIONS)}",
         )
     _check_part_size(parameters, wish.provider)
-    _check_storage_class(parameters.get("storageclass", ""), wish.provider)
+    check_storage_classes(settings, wish.provider)
     _check_chunk(parameters.get("chunk", ""))
     _check_cost(parameters.get("cost", ""))
 
@@ -93,6 +95,8 @@ def check_new(wish: Wish) -> None:
 def _check_bucket(bucket: str) -> None:
     if not bucket:
         raise ConfigError("the name of the bucket is empty", remedy="give it: --bucket NAME")
+    if parse_arn(bucket) is not None:
+        return
     scheme, separator, rest = bucket.partition("://")
     name, slash, below = (rest if separator else scheme).partition("/")
     if name and (slash or separator) and not _is_odd(name) and scheme.lower() not in {"http", "https"}:
@@ -122,6 +126,8 @@ def _check_bucket_in_url(wish: Wish) -> None:
             "is not",
             remedy="use --remote-type s3x, or another bucket",
         )
+    if parse_arn(wish.bucket) is not None:
+        return
     if wish.connection.addressing == "virtual" and not _IN_HOST_NAMES.fullmatch(wish.bucket):
         host = urlsplit(wish.connection.endpoint_url or "").hostname or wish.provider.name
         raise ConfigError(
@@ -141,18 +147,6 @@ def _check_part_size(parameters: Mapping[str, str], provider: Provider) -> None:
             f"{provider.name} takes no parts of partsize={text}",
             remedy=f"choose between {human_size(least)} and {human_size(most)}",
         )
-
-
-def _check_storage_class(wanted: str, provider: Provider) -> None:
-    """Refuse a class that the service lacks. Whoever runs a server of his own names his own."""
-    known = [one.name for one in provider.storage_classes]
-    if not wanted or not known or wanted in known or provider.kind == "self-hosted":
-        return
-    near = near_names(wanted.upper(), known)
-    raise ConfigError(
-        f"{provider.name} has no storage class {wanted!r}",
-        remedy=f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}",
-    )
 
 
 def _check_chunk(text: str) -> None:

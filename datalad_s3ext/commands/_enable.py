@@ -19,6 +19,7 @@ from datalad_s3ext.commands import _access, _connect, _consent, _verify
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import bring_up_to_date, enable
+from datalad_s3ext.commands._extras import extras_of
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
 from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
@@ -159,7 +160,7 @@ class Enabler:
 
         def check(identity: Identity) -> None:
             self.consent.require(path, remote, connection, identity)
-            _check_reading(remote, connection, identity)
+            _check_reading(path, remote, connection, identity)
 
         identity = _working_identity(access, kept, check, may_be_nobody=may_be_nobody)
         identity = identity if remote.is_ours else _access.builtin_keys(identity)
@@ -191,11 +192,14 @@ def _working_identity(
     return identity
 
 
-def _check_reading(remote: SpecialRemote, connection: Connection, identity: Identity) -> None:
+def _check_reading(
+    path: Path, remote: SpecialRemote, connection: Connection, identity: Identity
+) -> None:
     from datalad_s3ext.store.probe import probe
     from datalad_s3ext.store.retrying import open_patient_store
 
-    with closing(open_patient_store(connection, identity, remote.bucket)) as store:
+    extras = extras_of(path, remote, connection)
+    with closing(open_patient_store(connection, identity, remote.bucket, extras=extras)) as store:
         if remote.has_marker:
             check_marker(store, remote.prefix, remote.uuid)
         else:

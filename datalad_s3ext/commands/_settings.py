@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import parse_qsl, urlencode
 
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.providers.resolve import Connection, builtin_parameters
@@ -38,6 +39,7 @@ BUILTIN_SETTINGS = frozenset({
     "partsize", "public", "publicurl", "requeststyle", "restore", "signature", "storageclass",
     "versioning", "x-amz-tagging",
 })  # fmt: skip
+META = "x-amz-meta"
 BUILTIN_PREFIXES = ("x-amz-meta-", "x-archive-meta-")
 """What built-in ``type=S3`` takes; `git annex initremote x type=S3 --whatelse`, 10.20261026."""
 
@@ -93,8 +95,12 @@ def split_settings(
     """
     settings: dict[str, str] = {}
     variables: dict[str, str] = {}
+    metadata: dict[str, str] = {}
     for name, value in _pairs(pairs):
-        if name in provider.endpoint.variables:
+        label = _metadata_name(name)
+        if remote_type == "s3x" and label:
+            metadata[label] = value
+        elif name in provider.endpoint.variables:
             variables[name] = value
         elif name in OWN_OPTION:
             raise ConfigError(f"{name}= is an option here", remedy=f"give {OWN_OPTION[name]}")
@@ -102,7 +108,16 @@ def split_settings(
             settings[name] = value
         else:
             raise _unknown(name, provider, remote_type)
+    if metadata:
+        given = dict(parse_qsl(settings.get(META, ""), keep_blank_values=True))
+        settings[META] = urlencode(given | metadata)
     return settings, variables
+
+
+def _metadata_name(name: str) -> str:
+    """Return what built-in's parameter `name` calls a piece of metadata; ``""`` when it is none."""
+    prefix = next((prefix for prefix in BUILTIN_PREFIXES if name.startswith(prefix)), name)
+    return name.removeprefix(prefix)
 
 
 def normal_prefix(prefix: str | None, *below: str) -> str:

@@ -13,6 +13,7 @@ from datalad_s3ext.commands import _access, _connect, _consent, _verify
 from datalad_s3ext.commands._access import Access
 from datalad_s3ext.commands._datasets import bring_up_to_date, check_is_annex, enable
 from datalad_s3ext.commands._decide import Existing, Verdict, changed_parameters, decide, only
+from datalad_s3ext.commands._extras import PAYS, agrees_to_pay, extras_wished
 from datalad_s3ext.commands._settings import Wish, normal_prefix, parameters_of
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Identity, Keys
@@ -149,12 +150,13 @@ class Setup:
         identity = self.access.identity(remotes.remembered_keys(path, known) if known else None)
         if self.wish.remote_type == "S3":
             _access.builtin_keys(identity)
-        store = open_patient_store(self.wish.connection, identity, self.wish.bucket)
+        extras = extras_wished(path, self._name(verdict), self.wish, wanted)
+        store = open_patient_store(self.wish.connection, identity, self.wish.bucket, extras=extras)
         with closing(store), _kept_keys_stay(verdict):
             report = probe(
                 store,
                 prefix=prefix,
-                may_create_bucket=known is None,
+                may_create_bucket=known is None and self.wish.writable,
                 writable=self.wish.writable,
                 known_name=prefix + MARKER,
             )
@@ -220,7 +222,8 @@ class Setup:
         if self.wish.remote_type == "S3":
             return _connect.builtin_address_config(path, self.wish.connection.endpoint_url)
         weak = self.wish.connection.signature == "v2"
-        return {f"remote.{name}.{remotes.SIGNATURE_CONFIG}": "v2"} if weak else {}
+        local = {f"remote.{name}.{remotes.SIGNATURE_CONFIG}": "v2"} if weak else {}
+        return local | ({f"remote.{name}.{PAYS}": "true"} if agrees_to_pay(self.wish) else {})
 
     def _autoenable(
         self, path: Path, verdict: Verdict, outcome: Outcome, identity: Identity

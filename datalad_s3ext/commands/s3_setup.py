@@ -11,14 +11,14 @@ from datalad.interface.base import Interface, build_doc, eval_results
 from datalad.interface.utils import generic_result_renderer
 from datalad.support.param import Parameter
 
-from datalad_s3ext.commands import _options
+from datalad_s3ext.commands import _options, _policy
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._checks import check_names, check_wish
 from datalad_s3ext.commands._datasets import datasets
 from datalad_s3ext.commands._decide import Existing
 from datalad_s3ext.commands._preset import check_consent, notices
 from datalad_s3ext.commands._records import lgr, sibling_record
-from datalad_s3ext.commands._settings import RemoteType, Wish, split_settings
+from datalad_s3ext.commands._settings import RemoteType, Wish, normal_prefix, split_settings
 from datalad_s3ext.commands._setup import Autoenable, Outcome, Setup, next_step
 from datalad_s3ext.commands._source import find_source, settings_environment
 from datalad_s3ext.commands._verify import VerifyBy
@@ -122,6 +122,13 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
             doc="""only say where the keys would come from, never what they are, and how long they
             last; the service is not contacted""",
         ),
+        "show_policy": Parameter(
+            args=("--show-policy",),
+            choices=_policy.KINDS,
+            doc="""only show the policy that gives keys no more than this bucket and prefix, to read or
+            to write; or the one with which everybody may read, the publicurl, and whether a setting
+            of the bucket or the account forbids that. Nothing is changed""",
+        ),
         "verify_by": _options.VERIFY_BY,
         "existing": Parameter(
             args=("--existing",),
@@ -181,6 +188,7 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
         credential: str | None = None,
         anonymous: bool = False,
         show_credential_source: bool = False,
+        show_policy: _policy.Kind | None = None,
         remote_type: str = "s3x",
         encryption: str | None = None,
         chunk: str | None = None,
@@ -206,7 +214,7 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
             dataset, recursive=recursive, recursion_limit=recursion_limit, purpose="set up S3"
         )
         setup: Setup | None = None
-        may_ask = not (dry_run or show_credential_source)
+        may_ask = not (dry_run or show_credential_source or show_policy)
         for path, below in found:
             try:
                 choice = Choice(profile, credential, anonymous)
@@ -220,6 +228,8 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
                 )
                 if show_credential_source:
                     yield _source_record(path, setup)
+                elif show_policy:
+                    yield _policy_record(path, setup, show_policy)
                 else:
                     yield _record(path, setup, setup.run(path, below))
             except S3xError as exc:
@@ -234,6 +244,9 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
 
         if res["action"] != ACTION or res["status"] not in {"ok", "notneeded"}:
             generic_result_renderer(res)
+            return
+        if "policy" in res:
+            ui.message(res["message_lines"])
             return
         if (
             res["status"] == "notneeded" or "writable" not in res
@@ -294,6 +307,22 @@ def _source_record(path: Path, setup: Setup) -> dict[str, Any]:
         provider=wish.provider.id, bucket=wish.bucket, endpoint=wish.connection.endpoint_url,
         credential_source=source.text,
         expires_at=source.expires_at.isoformat() if source.expires_at else None,
+    )  # fmt: skip
+
+
+def _policy_record(path: Path, setup: Setup, kind: _policy.Kind) -> dict[str, Any]:
+    wish = setup.wish
+    policy = _policy.policy_for(wish, kind)
+    lines = [*_policy.lines_of(policy)]
+    blocked = None
+    if kind == "public":
+        identity = setup.access.identity()
+        blocked, why = _policy.public_is_blocked(wish.connection, identity, wish.bucket)
+        lines.append(f"Note: {why}")
+    return sibling_record(
+        ACTION, path, "ok", f"policy {kind} for {wish.bucket}/{normal_prefix(wish.prefix)}",
+        name=wish.name, provider=wish.provider.id, bucket=wish.bucket, policy=dict(policy.document),
+        publicurl=policy.publicurl, public_is_blocked=blocked, message_lines="\n".join(lines),
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ built-in ``type=S3``: ``<fileprefix><path>``.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from annexremote import ExportRemote, RemoteError, UnsupportedRequest
 
 from datalad_s3ext.errors import IntegrityError, ObjectNotFound, Unsupported
 from datalad_s3ext.remote.layout import Layout
+from datalad_s3ext.remote.telling import Telling
 from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from datalad_s3ext.remote.shared import Shared
     from datalad_s3ext.repo.digests import KeyDigest
     from datalad_s3ext.repo.exported import Shortened
+    from datalad_s3ext.store.base import ObjectInfo
+    from datalad_s3ext.transfer.source import UploadRules
 
 PASSING = ".git-annex-tmp-content-"
 """What begins the names that git-annex gives to files on their way from one name to another."""
 
 
-class ExportRequests(ExportRemote):  # type: ignore[misc]
+class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
     """The export half of :class:`.handlers.S3xRemote`; it reports errors in the same way."""
 
     _shared: Shared
@@ -47,12 +50,14 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
                 place.store,
                 target,
                 Path(local_file),
-                place.upload_rules,
+                self._rules(place, key, local_file, remote_file),
                 self._shared.pool,
                 Progress(self.annex.progress),
                 self._shared.journals(self.annex, place),
                 key,
             )
+            self._shared.not_removed.discard(target)
+            self._note_version(place, key, target)
 
     def transferexport_retrieve(self, key: str, local_file: str, remote_file: str) -> None:
         """Fetch the content of `key` from the file that was exported with it."""
@@ -63,8 +68,10 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
         with self._reported():
             source = self._object(remote_file)
             digest = self._digest(key, local_file)
+            if self._retrieved_version(key, local_file):
+                return
             place = self._for_reading()
-            with written_aside(Path(local_file)) as aside:
+            with self._restored(place, key, source), written_aside(Path(local_file)) as aside:
                 download_file(
                     place.store,
                     source,
@@ -79,7 +86,9 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
         """Tell whether the file is there, with the size that the key tells.
 
         What cannot be stored is certainly absent. Of a file that shares its name with another one, now
-        or before, nothing is certain, and neither of what is there when the key tells no size.
+        or before, nothing is certain, and neither of what is there when the key tells no size, or when
+        it could not be removed before: then it may be another file's. The next export removes such
+        objects and stores the files anew.
         """
         with self._reported():
             try:
@@ -92,13 +101,18 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
                     return False
                 raise _told_in_part(remote_file, shortened.current[remote_file])
             expected = parse_key(key).stored_bytes
-            place = self._for_reading()
+            place = self._for_asking()
             try:
-                found = place.store.head(name).size_bytes
+                found = self._looked_at(place, name).size_bytes
             except ObjectNotFound:
                 return False
             if remote_file in shortened.ever:
                 raise _told_in_part(remote_file, shortened.ever[remote_file])
+            if name in self._shared.not_removed:
+                raise IntegrityError(
+                    f"{remote_file} is there, but what was there before could not be removed",
+                    remedy="export again: it is stored anew",
+                )
             if expected is None:
                 raise IntegrityError(
                     f"{remote_file} is there, but its key does not tell which content it is",
@@ -115,7 +129,8 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
                 return
             if remote_file in self._shortened().twins:
                 return  # this is the other file's object
-            self._for_writing().store.delete(name)
+            with self._removing(name):
+                self._for_writing().store.delete(name)
 
     def removeexportdirectory(self, remote_directory: str) -> None:
         """Do nothing: there are no directories, and what git-annex did not store is not ours."""
@@ -136,17 +151,23 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
             with self._reported():
                 old = self._own_object(filename, self._shortened().ever)
                 new = self._own_object(new_filename, self._shortened().current)
-                place = self._for_writing()
-                abilities = place.connection.provider.capabilities
-                how = Copying(
-                    place.store, place.upload_rules, abilities, self._shared.pool,
-                    passing=self._shared.passing,
-                )  # fmt: skip
-                rename_object(
-                    how, old, new,
-                    expected_bytes=parse_key(key).stored_bytes,
-                    is_passing=new_filename.startswith(PASSING),
-                )  # fmt: skip
+                with self._removing(old):
+                    place = self._for_writing()
+                    abilities = place.connection.provider.capabilities
+                    how = Copying(
+                        place.store, place.upload_rules, abilities, self._shared.pool,
+                        passing=self._shared.passing,
+                    )  # fmt: skip
+                    if filename.startswith(PASSING):
+                        old = self._passing_version(place, old)
+                    rename_object(
+                        how, old, new,
+                        expected_bytes=parse_key(key).stored_bytes,
+                        is_passing=new_filename.startswith(PASSING),
+                    )  # fmt: skip
+                self._shared.not_removed.discard(new)
+                if not new_filename.startswith(PASSING):
+                    self._note_version(place, key, new)
         except RemoteError as error:
             if isinstance(error.__cause__, Unsupported):
                 self.annex.debug(str(error))
@@ -163,6 +184,20 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
     @abstractmethod
     def _for_reading(self) -> Place: ...
     @abstractmethod
+    def _for_asking(self) -> Place: ...
+    @abstractmethod
+    def _note_version(self, place: Place, key: str, name: str) -> None: ...
+    @abstractmethod
+    def _passing_version(self, place: Place, name: str) -> str: ...
+    @abstractmethod
+    def _retrieved_version(self, key: str, local_file: str) -> bool: ...
+    @abstractmethod
+    def _looked_at(self, place: Place, name: str) -> ObjectInfo: ...
+    @abstractmethod
+    def _restored(self, place: Place, key: str, name: str) -> AbstractContextManager[None]: ...
+    @abstractmethod
+    def _rules(self, place: Place, key: str, local_file: str, name: str = "") -> UploadRules: ...
+    @abstractmethod
     def _digest(self, key: str, local_file: str) -> KeyDigest | None: ...
 
     # -- helpers ----------------------------------------------------------------------------------
@@ -178,15 +213,16 @@ class ExportRequests(ExportRemote):  # type: ignore[misc]
             raise _told_in_part(name, shortened[name])
         return found
 
+    @contextmanager
+    def _removing(self, name: str) -> Iterator[None]:
+        """Remember an object while it is not known to be gone."""
+        self._shared.not_removed.add(name)
+        yield
+        self._shared.not_removed.discard(name)
+
     def _shortened(self) -> Shortened:
         git_dir, uuid = self._shared.git_dir(self.annex), self._shared.uuid(self.annex)
         return self._shared.exported.shortened(git_dir, uuid)
-
-    def _tell(self, line: str) -> None:
-        if "INFO" in self.annex.protocol.extensions:
-            self.annex.info(line)
-        else:
-            self.annex.debug(line)
 
 
 def _told_in_part(name: str, original: str) -> Unsupported:

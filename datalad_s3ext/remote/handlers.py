@@ -15,12 +15,16 @@ from annexremote import Master, RemoteError
 from annexremote.annexremote import UnexpectedMessage
 
 from datalad_s3ext.errors import AccessDenied, CredentialsError, ObjectNotFound, S3xError, one_line
+from datalad_s3ext.remote.archives import ArchiveRequests
 from datalad_s3ext.remote.exports import ExportRequests
+from datalad_s3ext.remote.imports import ImportRequests
+from datalad_s3ext.remote.links import LinkRequests
 from datalad_s3ext.remote.local import LocalChoices, read_choices
 from datalad_s3ext.remote.messages import HungUp
 from datalad_s3ext.remote.place import Place, connect, foreign_marker, load_preset, open_place
 from datalad_s3ext.remote.settings import SETTINGS
 from datalad_s3ext.remote.shared import Shared
+from datalad_s3ext.remote.versions import VersionRequests
 from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ COST_NETWORK = 200
 """git-annex's "expensive", its default for remotes across a network."""
 
 
-class S3xRemote(ExportRequests):
+class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests, LinkRequests):
     """The special remote as one job sees it.
 
     Methods raise annexremote's `RemoteError` with one line that says what failed, why, and what to do.
@@ -47,11 +51,17 @@ class S3xRemote(ExportRequests):
 
     def initremote(self) -> None:
         """Make bucket and marker, or find them; safe to repeat."""
+        from datalad_s3ext.remote.moves import note_place
+        from datalad_s3ext.remote.storing import check_storage_classes
+
         with self._reported():
             try:
                 place = self._open(anonymous=False, prefer_environment=True)
+                check_storage_classes(self._shared.settings(self.annex), place.connection.provider)
                 self._ensure_bucket(place)
                 self._ensure_marker(place)
+                self._ensure_versioning(place)
+                note_place(self._shared.git_dir(self.annex), self._shared.uuid(self.annex), place)
             except (CredentialsError, AccessDenied):
                 if not self._is_public():
                     raise
@@ -75,12 +85,13 @@ class S3xRemote(ExportRequests):
         from datalad_s3ext.transfer.upload import upload_file
 
         with self._reported():
+            self._refuse_to_store()
             place = self._for_writing()
             upload_file(
                 place.store,
                 place.layout.of_key(key),
                 Path(local_file),
-                place.upload_rules,
+                self._rules(place, key, local_file),
                 self._shared.pool,
                 Progress(self.annex.progress),
                 self._shared.journals(self.annex, place),
@@ -94,15 +105,17 @@ class S3xRemote(ExportRequests):
         with self._reported():
             digest = self._digest(key, local_file)
             place = self._for_reading()
-            download_file(
-                place.store,
-                place.layout.of_key(key),
-                Path(local_file),
-                expected_bytes=parse_key(key).stored_bytes,
-                pool=self._shared.pool,
-                progress=Progress(self.annex.progress),
-                digest=digest,
-            )
+            name = place.layout.of_key(key)
+            with self._or_by_url(key, local_file), self._restored(place, key, name):
+                download_file(
+                    place.store,
+                    name,
+                    Path(local_file),
+                    expected_bytes=parse_key(key).stored_bytes,
+                    pool=self._shared.pool,
+                    progress=Progress(self.annex.progress),
+                    digest=digest,
+                )
 
     def checkpresent(self, key: str) -> bool:
         """Tell whether the content is there: data is dropped elsewhere on the strength of this.
@@ -110,19 +123,27 @@ class S3xRemote(ExportRequests):
         The store has shown before that it is ours. "Yes" needs the right size where the key tells it.
         """
         with self._reported():
-            place = self._for_reading()
+            place = self._for_asking()
             expected = parse_key(key).stored_bytes
             try:
-                found = place.store.head(place.layout.of_key(key)).size_bytes
+                found = self._looked_at(place, place.layout.of_key(key)).size_bytes
             except ObjectNotFound:
-                return False
+                return self._is_at_url(key)
+            except AccessDenied:  # also of what is not there, where nobody may list
+                if self._is_at_url(key):
+                    return True
+                raise
             return expected in (None, found)
 
     def remove(self, key: str) -> None:
         """Remove content. That it is not there is success."""
         with self._reported():
+            if self._is_view:
+                self._remove_versions(key)
+                return
             place = self._for_writing()
             place.store.delete(place.layout.of_key(key))
+            self._forget_urls(key)
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -149,7 +170,7 @@ class S3xRemote(ExportRequests):
             settings = self._shared.settings(self.annex)
         except S3xError:
             return None
-        if not settings.publicurl or settings.exporttree:  # files have other names than their keys
+        if not settings.publicurl or settings.is_tree:  # files have other names than their keys
             return None
         return Layout(settings.fileprefix).url_below(settings.publicurl, key)
 
@@ -167,7 +188,10 @@ class S3xRemote(ExportRequests):
             "bucket": settings.bucket,
             "fileprefix": settings.fileprefix,
             "storage class": settings.storageclass or "",
+            "archived content": "restored on request" if settings.restore else "",
+            "encrypted by the server": settings.sse or "",
             "public": settings.publicurl or "",
+            "measured": connection.measured.text if connection.measured else "",
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -186,6 +210,8 @@ class S3xRemote(ExportRequests):
         except S3xError as error:
             if isinstance(error, CredentialsError):
                 self._shared.places.forget()
+            if isinstance(error, AccessDenied):
+                self._shared.places.note_refusal()
             raise RemoteError(str(error)) from error
         except HungUp:
             raise
@@ -227,14 +253,28 @@ class S3xRemote(ExportRequests):
         from datalad_s3ext.remote.verifying import required_digest
 
         if self._shared.verifies is None:
-            self._shared.verifies = self._choices().verify
+            choices = self._choices()
+            self._shared.keep_choices(choices)
+            self._shared.verifies = choices.verify
         if not self._shared.verifies:
             return None
         return required_digest(key, Path(local_file), self._shared.uuid(self.annex))
 
     def _for_writing(self) -> Place:
         uuid = self._shared.uuid(self.annex)
-        return self._shared.places.for_writing(lambda anonymous: self._open(anonymous=anonymous), uuid)
+        place = self._shared.places.for_writing(lambda anonymous: self._open(anonymous=anonymous), uuid)
+        return self._unmoved(place, note=True)
+
+    def _for_asking(self) -> Place:
+        """Return the bucket to look for content in that may be dropped elsewhere if it is there."""
+        return self._unmoved(self._for_reading(), note=False)
+
+    def _unmoved(self, place: Place, *, note: bool) -> Place:
+        from datalad_s3ext.remote.moves import require_place
+
+        git_dir, uuid = self._shared.git_dir(self.annex), self._shared.uuid(self.annex)
+        require_place(git_dir, uuid, place, note=note)
+        return place
 
     def _for_reading(self) -> Place:
         uuid = self._shared.uuid(self.annex)
@@ -259,7 +299,7 @@ class S3xRemote(ExportRequests):
         environment_first = prefer_environment and "AWS_ACCESS_KEY_ID" in os.environ
         wanted = anonymous or os.environ.get("S3X_ANONYMOUS") == "1"
         remembered = None if environment_first or wanted else remembered_keys(self.annex, uuid)
-        choices = self._choices()
+        choices = self._shared.take_choices() or self._choices()
         return open_place(
             settings, choices, may_send_keys=partial(may_send_keys, self.annex, uuid),
             remembered=remembered, anonymous=wanted,
@@ -280,11 +320,14 @@ class S3xRemote(ExportRequests):
 
         return not is_recorded(Path(self.annex.getgitdir()), self._shared.uuid(self.annex))
 
+    def _may_write(self) -> bool:
+        return not self._shared.settings(self.annex).importtree
+
     def _ensure_bucket(self, place: Place) -> None:
         from datalad_s3ext.store.probe import ensure_bucket
 
         if (
-            ensure_bucket(place.store, may_create=self._is_new())
+            ensure_bucket(place.store, may_create=self._is_new() and self._may_write())
             and "INFO" in self.annex.protocol.extensions
         ):
             self.annex.info(f"created bucket {place.store.bucket}")
@@ -292,13 +335,16 @@ class S3xRemote(ExportRequests):
     def _ensure_marker(self, place: Place) -> None:
         from io import BytesIO
 
+        from datalad_s3ext.remote.storing import marker_options
+
         uuid = self._shared.uuid(self.annex)
         found = place.marker()
         if found is None and not place.is_marked:
             return
         if found is None:
             text = uuid.encode()
-            place.store.put(place.layout.marker, BytesIO(text), len(text))
+            options = marker_options(self._shared.settings(self.annex))
+            place.store.put(place.layout.marker, BytesIO(text), len(text), options=options)
             found = place.marker()
         if found != uuid:
             raise foreign_marker(place, found or "none")

@@ -10,6 +10,7 @@ import math
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from datalad_s3ext.errors import ConfigError, LocalError
@@ -26,7 +27,7 @@ _FALSE = frozenset({"false", "0", "no", "off", ""})
 _NO_MATCH = 1
 CONNECTION_LIMIT = 256
 LEAST_MEMORY_BYTES = 8 * MIB
-_READ = rf"^(remote\..*\.({PREFIX}|annex-{BWLIMIT})|annex\.{BWLIMIT})"
+_READ = rf"^(remote\..*\.({PREFIX}|annex-{BWLIMIT}|annex-s3-restore-)|annex\.({BWLIMIT}|s3-restore-))"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class LocalChoices:
     """``s3x-signature``: v2 only counts from here."""
     verify: bool = False
     """``s3x-verify``: git-annex leaves it to s3x to verify what is received. Misspelt, it is a yes."""
+    presign: bool = False
+    """``s3x-presign``: git-annex downloads by itself, from presigned URLs."""
     retries: int | None = None
     """``s3x-retries``: how often to try a request again."""
     patience_s: float | None = None
@@ -55,10 +58,20 @@ class LocalChoices:
     """``annex-bwlimit-upload`` and what stands for it, see `bandwidth_limit`; ``None`` for no limit."""
     download_bytes_per_s: int | None = None
     """The same for downloads."""
+    customer_key_file: str | None = None
+    """``s3x-sse-c-key-file``: the file with the key that the server encrypts with (SSE-C)."""
+    customer_key_command: str | None = None
+    """``s3x-sse-c-key-command``: what prints that key."""
+    requester_pays: bool = False
+    """``s3x-requester-pays``: the user agrees to pay for what is read."""
+    restore_days: int = 1
+    """``annex-s3-restore-days``, as for built-in S3: how long a restored copy stays."""
+    restore_tier: str = "standard"
+    """``annex-s3-restore-tier``, as for built-in S3: how fast, at which price."""
 
 
-def read_choices(remote_name: str) -> LocalChoices:
-    """Ask git for the values of the remote `remote_name` in the repository of the working directory.
+def read_choices(remote_name: str, git_dir: Path | None = None) -> LocalChoices:
+    """Ask git for the values of the remote `remote_name`, by default around the working directory.
 
     Without a name, only what is said of every remote counts.
 
@@ -69,13 +82,14 @@ def read_choices(remote_name: str) -> LocalChoices:
     LocalError
         When git cannot read its configuration: that is no answer to whether something is in it.
     """
-    found = _git_config()
+    found = _git_config(git_dir)
     own = f"remote.{remote_name}.{PREFIX}"
     return LocalChoices(
         profile=found.get(f"{own}profile"),
         anonymous=found.get(f"{own}anonymous", "false").lower() in _TRUE,
         signature={"v2": V2, "v4": V4}.get(found.get(f"{own}signature", "")),
         verify=found.get(f"{own}verify", "false").lower() not in _FALSE,
+        presign=found.get(f"{own}presign", "false").lower() in _TRUE,
         retries=_count(found, f"{own}retries"),
         connections=_count(found, f"{own}connections", least=1, most=CONNECTION_LIMIT),
         memory_bytes=_memory(found, f"{own}memory"),
@@ -83,6 +97,11 @@ def read_choices(remote_name: str) -> LocalChoices:
         stall_s=_seconds(found, f"{own}stall-timeout"),
         upload_bytes_per_s=bandwidth_limit(found, remote_name, "upload"),
         download_bytes_per_s=bandwidth_limit(found, remote_name, "download"),
+        customer_key_file=found.get(f"{own}sse-c-key-file"),
+        customer_key_command=found.get(f"{own}sse-c-key-command"),
+        requester_pays=found.get(f"{own}requester-pays", "false").lower() in _TRUE,
+        restore_days=_count(found, _restore_setting(found, remote_name, "days"), least=1) or 1,
+        restore_tier=found.get(_restore_setting(found, remote_name, "tier"), "standard").lower(),
     )
 
 
@@ -102,6 +121,11 @@ def bandwidth_limit(found: Mapping[str, str], remote_name: str, direction: Direc
             if name in found:
                 return parse_size(found[name], setting=name) or None
     return None
+
+
+def _restore_setting(found: Mapping[str, str], remote_name: str, what: str) -> str:
+    own = f"remote.{remote_name}.annex-s3-restore-{what}"
+    return own if own in found else f"annex.s3-restore-{what}"
 
 
 def _count(found: Mapping[str, str], name: str, *, least: int = 0, most: int = 10**9) -> int | None:
@@ -138,10 +162,11 @@ def _seconds(found: Mapping[str, str], name: str) -> float | None:
     return seconds
 
 
-def _git_config() -> Mapping[str, str]:
+def _git_config(git_dir: Path | None = None) -> Mapping[str, str]:
     """Return all values that may matter, by full name; the last of several counts."""
+    where = [f"--git-dir={git_dir}"] if git_dir else []
     found = subprocess.run(
-        ["git", "config", "-z", "--get-regexp", _READ],
+        ["git", *where, "config", "-z", "--get-regexp", _READ],
         capture_output=True,
         text=True,
         errors="surrogateescape",

@@ -12,7 +12,14 @@ from typing import BinaryIO
 
 VERSION = "VERSION 2"
 """2 asks for git-annex 10.20230329 or later; older ones sent EXPORT to the wrong process."""
-EXTENSIONS = ("INFO", "GETGITREMOTENAME", "UNAVAILABLERESPONSE", "ASYNC")
+EXTENSIONS = (
+    "INFO",
+    "GETGITREMOTENAME",
+    "UNAVAILABLERESPONSE",
+    "TRANSFER-RETRIEVE-URL",
+    "IMPORTKEY",
+    "ASYNC",
+)
 
 
 def decode(line: bytes) -> str:

@@ -10,27 +10,30 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, cast
 
 from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
 from datalad_s3ext.remote.layout import Layout
 from datalad_s3ext.remote.local import LocalChoices
-from datalad_s3ext.remote.settings import RemoteSettings
+from datalad_s3ext.remote.settings import CUSTOMER_KEY, RemoteSettings
 
 if TYPE_CHECKING:
     from datalad_s3ext.credentials.model import Identity, Keys
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.providers.schema import Provider, Signature
-    from datalad_s3ext.store.base import ObjectStore, PutOptions
+    from datalad_s3ext.store.base import ObjectStore
     from datalad_s3ext.store.throttled import Throttle
     from datalad_s3ext.transfer.source import UploadRules
 
 lgr = logging.getLogger(__name__)
 
+WITHOUT_KEYS_S = 300.0
+"""So long at most requests go without keys after those were refused: a refusal may pass."""
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
 
@@ -44,7 +47,7 @@ class Place:
     layout: Layout
     upload_rules: UploadRules
     is_marked: bool = True
-    """Has a marker. An exported tree gets none, as with built-in S3, but may lie beside one."""
+    """Has a marker. A tree gets none, as with built-in S3, but an exported one may lie beside one."""
 
     def marker(self) -> str | None:
         """Return the UUID in the marker object; ``None`` when there is no marker."""
@@ -52,8 +55,11 @@ class Place:
 
         return read_marker(self.store, self.layout.prefix)
 
-    def confirm(self, uuid: str) -> None:
+    def confirm(self, uuid: str) -> bool:
         """Make sure that what this store says about the remote `uuid` can be believed.
+
+        Tells whether it may be written to: not where a marker should be and is not. Somebody may have
+        emptied the bucket, or it is another one of that name.
 
         Raises
         ------
@@ -67,6 +73,7 @@ class Place:
             self.store.confirm_s3()
         elif found != uuid:
             raise foreign_marker(self, found)
+        return found is not None or not self.is_marked
 
     def is_readable_by_all(self, uuid: str) -> bool:
         """Tell whether what is read here without keys can be believed.
@@ -84,14 +91,25 @@ class Place:
         return True
 
 
+def _where(place: Place) -> str:
+    prefix = f", prefix {place.layout.prefix}," if place.layout.prefix else ""
+    return f"bucket {place.store.bucket}{prefix}"
+
+
+def missing_marker(place: Place) -> ConfigError:
+    """Return the error for a bucket that no longer shows that it belongs to the remote."""
+    return ConfigError(
+        f"{_where(place)} has lost the object {place.layout.marker} that shows whose it is, so nothing"
+        " was stored or removed: it was emptied, or another bucket has its name",
+        remedy="if it is the right bucket, git annex enableremote NAME marks it again",
+    )
+
+
 def foreign_marker(place: Place, found: str) -> ConfigError:
     """Return the error for a bucket that another special remote uses."""
     owner = f" (UUID {found})" if _UUID.fullmatch(found) else ""
-    where = f"bucket {place.store.bucket}" + (
-        f", prefix {place.layout.prefix}," if place.layout.prefix else ""
-    )
     return ConfigError(
-        f"{where} already belongs to another special remote{owner}",
+        f"{_where(place)} already belongs to another special remote{owner}",
         remedy="choose a prefix of its own for this data set: fileprefix=NAME/",
     )
 
@@ -195,9 +213,9 @@ def open_place(
         When a setting or the keys are missing or wrong. Nothing has been sent yet.
     """
     from datalad_s3ext.credentials.chain import find_identity
+    from datalad_s3ext.remote.storing import extras_for, upload_rules
     from datalad_s3ext.store.patience import RetryPolicy
     from datalad_s3ext.store.retrying import open_patient_store
-    from datalad_s3ext.transfer.source import UploadRules
 
     connection = connect(settings, choices)
     identity = find_identity(
@@ -211,30 +229,29 @@ def open_place(
         retries=choices.retries, patience_s=choices.patience_s, stall_s=choices.stall_s
     )
     store = open_patient_store(
-        connection, identity, settings.bucket, policy=policy, throttle=throttle, sleep=sleep
-    )
-    if not _may_ask_as(identity, connection, may_send_keys):
+        connection, identity, settings.bucket, policy=policy, throttle=throttle, sleep=sleep,
+        extras=extras_for(settings, choices, connection),
+    )  # fmt: skip
+    has_secret = settings.sse == CUSTOMER_KEY
+    if not _may_ask_as(identity, connection, may_send_keys, has_secret=has_secret):
         store.close()
         raise not_agreed(str(connection.endpoint_url))
-    rules = UploadRules.of(
-        connection.provider.upload,
-        place=f"{connection.endpoint_url or connection.region}/{settings.bucket}"
-        f" {settings.storageclass or ''} {settings.sse or ''}".rstrip(),
-        part_size=settings.partsize,
-        options=_put_options(settings),
-    )
-    return Place(
-        store, connection, identity, Layout(settings.fileprefix), rules, not settings.exporttree
-    )
+    rules = upload_rules(settings, connection)
+    return Place(store, connection, identity, Layout(settings.fileprefix), rules, settings.is_marked)
 
 
 def _may_ask_as(
-    identity: Identity, connection: Connection, may_send_keys: Callable[[str], bool]
+    identity: Identity,
+    connection: Connection,
+    may_send_keys: Callable[[str], bool],
+    *,
+    has_secret: bool,
 ) -> bool:
     from datalad_s3ext.credentials.consent import is_vouched_for
     from datalad_s3ext.credentials.model import EMBEDDED, Anonymous
 
-    own = not isinstance(identity, Anonymous) and identity.source != EMBEDDED
+    is_somebody = not isinstance(identity, Anonymous)
+    own = is_somebody and (has_secret or identity.source != EMBEDDED)
     return not own or is_vouched_for(connection) or may_send_keys(str(connection.endpoint_url))
 
 
@@ -247,28 +264,23 @@ def not_agreed(endpoint_url: str) -> CredentialsError:
     )
 
 
-def _put_options(settings: RemoteSettings) -> PutOptions:
-    from datalad_s3ext.store.base import PutOptions
-
-    return PutOptions(
-        storage_class=settings.storageclass,
-        metadata=settings.metadata,
-        tagging=settings.tagging,
-        sse=settings.sse,
-        sse_kms_key_id=settings.sse_kms_key_id,
-    )
-
-
 class Places:
     """The open bucket of this process: opened once, shown to be ours, shared by all jobs.
 
     Methods may be called from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = Lock()
+        self._opening: _Opening | None = None
+        self._clock = clock
         self._writing: Place | None = None
+        self._may_write = False
         self._reading: Place | None = None
+        """Opened without keys, because they were missing or refused."""
+        self._reading_since_s = 0.0
+        self._refusals = 0
+        """So often one after the other keys were of no use."""
 
     def for_writing(self, opener: Callable[[bool], Place], uuid: str) -> Place:
         """Return the bucket, opened by ``opener(anonymous=False)`` the first time.
@@ -278,30 +290,83 @@ class Places:
         S3xError
             It cannot be opened, or has not shown that it belongs to the remote `uuid`.
         """
-        with self._lock:
+        with self._in_turn():
             if self._writing is None:
-                self._writing = _confirmed(opener(False), uuid)
+                self._writing = self._opened(opener, uuid)
+            elif not self._may_write:  # it may have been marked again meanwhile
+                self._may_write = self._writing.confirm(uuid)
+            if not self._may_write:
+                raise missing_marker(self._writing)
             return self._writing
 
     def forget(self) -> None:
         """Open anew next time: keys have been refused, and others may be found by then."""
         with self._lock:
             self._writing = self._reading = None
+            self._may_write = False
+
+    def note_refusal(self) -> None:
+        """Try keys again if requests go without them, which may be what was refused.
+
+        At once, but later and later where that is of no use.
+        """
+        with self._lock:
+            least_s = min(WITHOUT_KEYS_S, 2.0 ** (self._refusals - 2)) if self._refusals > 1 else 0
+            if self._clock() - self._reading_since_s >= least_s:
+                self._reading = None
 
     def for_reading(self, opener: Callable[[bool], Place], uuid: str) -> Place:
-        """Return the bucket; opened without credentials where those are missing or refused."""
-        with self._lock:
+        """Return the bucket; opened without credentials where those are missing or refused.
+
+        That is tried again after a while: a refusal may pass.
+        """
+        with self._in_turn():
+            if self._clock() - self._reading_since_s > WITHOUT_KEYS_S:
+                self._reading = None
             if self._writing is None and self._reading is None:
                 try:
-                    self._writing = _confirmed(opener(False), uuid)
+                    self._writing = self._opened(opener, uuid)
                 except (CredentialsError, AccessDenied) as refused:
                     self._reading = _opened_by_nobody(opener, uuid, refused)
+                    self._reading_since_s = self._clock()
+                    self._refusals += 1
             return cast("Place", self._writing or self._reading)
 
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Wait for one's turn; who waits for the bucket to show whose it is connects meanwhile."""
+        opening = self._opening
+        if opening is not None:
+            opening.connect_ahead()
+        with self._lock:
+            yield
 
-def _confirmed(place: Place, uuid: str) -> Place:
-    place.confirm(uuid)
-    return place
+    def _opened(self, opener: Callable[[bool], Place], uuid: str) -> Place:
+        opening = self._opening = _Opening()
+        try:
+            place = opening.place = opener(False)
+            opening.is_decided.set()
+            self._may_write = place.confirm(uuid)
+        finally:
+            self._opening = None
+            opening.is_decided.set()
+        self._refusals = 0
+        return place
+
+
+class _Opening:
+    """A bucket that one job opens, as the others see it."""
+
+    def __init__(self) -> None:
+        self.place: Place | None = None
+        self.is_decided = Event()
+        """Whether there is a `place`: nothing has been asked there yet."""
+
+    def connect_ahead(self) -> None:
+        """Wait for the place, if there will be one, and have a connection ready there."""
+        self.is_decided.wait()
+        if self.place is not None:
+            self.place.store.connect_ahead()
 
 
 def _opened_by_nobody(opener: Callable[[bool], Place], uuid: str, refused: S3xError) -> Place:

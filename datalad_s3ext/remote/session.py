@@ -18,6 +18,8 @@ from annexremote import Master, RemoteError, UnsupportedRequest
 from annexremote.annexremote import Protocol, UnexpectedMessage
 
 from datalad_s3ext.errors import one_line
+from datalad_s3ext.remote.import_messages import ImportMessages
+from datalad_s3ext.remote.links import LinkMessages
 from datalad_s3ext.remote.messages import (
     EXTENSIONS,
     VERSION,
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
     from datalad_s3ext.remote.handlers import S3xRemote
 
 UNSUPPORTED = "UNSUPPORTED-REQUEST"
+UNADDRESSED = ("EXTENSIONS ", "ERROR ")
+"""What git-annex sends without a job's number when there are jobs."""
 END_WAIT_S = 10.0
 """How long running requests may take to clean up after git-annex has gone."""
 
 
-class Requests(Protocol):  # type: ignore[misc]
+class Requests(LinkMessages, ImportMessages, Protocol):  # type: ignore[misc]
     """Answers requests, including those that annexremote 1.6.6 does not know."""
 
     def __init__(self, remote: S3xRemote, offered: list[str]) -> None:
@@ -65,6 +69,8 @@ class Requests(Protocol):  # type: ignore[misc]
         finally:
             if word.upper() != "EXPORT":
                 self.exporting = ""  # EXPORT names the file of the next request only
+            if word.upper() != "IMPORT":
+                self.importing = ""  # and so does IMPORT
         return reply
 
     def do_EXPORT(self, name: str = "") -> None:  # noqa: N802
@@ -181,6 +187,10 @@ class Session:
     def _take(self, line: str, direct: Conversation) -> None:
         """Give a line to the job it is for, or answer it here when it names none."""
         addressed = split_job(line) if "ASYNC" in self._extensions else None
+        if addressed is None and "ASYNC" in self._extensions and not line.startswith(UNADDRESSED):
+            # whoever answers this could have to wait for a job, whose lines come after it
+            self._wire.send(UNSUPPORTED)
+            return
         if addressed is None:
             direct.answer(line)
             return

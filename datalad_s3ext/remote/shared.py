@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
@@ -11,9 +12,13 @@ from annexremote import Master
 from datalad_s3ext.remote.local import LocalChoices
 from datalad_s3ext.remote.place import Place, Places
 from datalad_s3ext.remote.settings import RemoteSettings, read_settings
+from datalad_s3ext.remote.url_places import UrlPlaces
 from datalad_s3ext.repo.exported import ExportedTrees
 
 if TYPE_CHECKING:
+    from datalad_s3ext.remote.ahead import Ahead
+    from datalad_s3ext.remote.imports import Importable
+    from datalad_s3ext.repo.known_keys import KnownKeys
     from datalad_s3ext.store.base import ObjectInfo
     from datalad_s3ext.store.throttled import Throttle
     from datalad_s3ext.transfer.journal import Journals
@@ -34,10 +39,21 @@ class Shared:
         self.ended = Event()
         self._journals: Journals | None = None
         self.exported = ExportedTrees()
+        self.url_places = UrlPlaces()
         self.passing: dict[str, ObjectInfo] = {}
         """Exported files on their way from one name to another, as the server described them."""
+        self.not_removed: set[str] = set()
+        """Objects of exported files that could not be removed, so that older content may be there."""
         self._throttle: Throttle | None = None
         self._choices = LocalChoices()
+        self._read_choices: LocalChoices | None = None
+        self.importable: Mapping[str, Importable] = {}
+        """Files of the bucket as this process has listed them last."""
+        self.ahead: Ahead | None = None
+        """Descriptions of those files, asked for before they are needed."""
+        self._known_keys: KnownKeys | None = None
+        self.told: set[str] = set()
+        """What has been said and need not be said again."""
         self.verifies: bool | None = None
         """Whether git-annex leaves the verification of content to us; ``None`` before it is known."""
 
@@ -62,6 +78,16 @@ class Shared:
                 self._git_dir = Path(annex.getgitdir())
             return self._git_dir
 
+    def known_keys(self, annex: Master) -> KnownKeys:
+        """Return the keys in the newest trees of the remote, as they were when first asked for."""
+        from datalad_s3ext.repo.known_keys import KnownKeys
+
+        git_dir, uuid = self.git_dir(annex), self.uuid(annex)
+        with self._lock:
+            if self._known_keys is None:
+                self._known_keys = KnownKeys(git_dir, uuid)
+            return self._known_keys
+
     def journals(self, annex: Master, place: Place) -> Journals:
         """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""
         from datalad_s3ext.repo.folders import annex_folder, as_file_name
@@ -78,6 +104,16 @@ class Shared:
         if is_first:  # not under the lock: the server may be slow, and other jobs go on
             take_back_stale(place.store, place.upload_rules.place, journals)
         return journals
+
+    def keep_choices(self, choices: LocalChoices) -> None:
+        """Keep what git said for `take_choices`: git is slow to start."""
+        self._read_choices = choices
+
+    def take_choices(self) -> LocalChoices | None:
+        """Return what was kept, once: whoever opens the bucket anew later must ask git again."""
+        with self._lock:
+            kept, self._read_choices = self._read_choices, None
+            return kept
 
     def throttle(self, choices: LocalChoices) -> Throttle:
         """Return the bandwidth that all jobs share; the first choices count, also for `pool`."""

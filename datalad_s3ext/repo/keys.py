@@ -53,3 +53,9 @@ def parse_key(text: str) -> Key:
         chunk_bytes=numbers.get("S"),
         chunk_number=numbers.get("C"),
     )
+
+
+def chunk_key(key: str, chunk_bytes: int, number: int) -> str:
+    """Return the name of chunk `number`, counted from 1, of a key that is stored in chunks."""
+    head, separator, name = key.partition("--")
+    return f"{head}-S{chunk_bytes}-C{number}{separator}{name}"

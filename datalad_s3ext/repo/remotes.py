@@ -37,6 +37,10 @@ _OWN = f"{EXTERNAL_TYPE}-"
 AMAZON = "amazonaws.com"
 
 
+_NOT_BY_KEY = ("exporttree", "importtree", "bucketversioning")
+"""Parameters of remotes whose objects have the names of files."""
+
+
 @dataclass(frozen=True)
 class SpecialRemote:
     """A special remote of the git-annex branch."""
@@ -81,7 +85,7 @@ class SpecialRemote:
     @property
     def has_marker(self) -> bool:
         """Tell whether the bucket holds the marker object: not for trees of exported files."""
-        trees = (self.parameters.get(name, "no") for name in ("exporttree", "importtree"))
+        trees = (self.parameters.get(name, "no") for name in _NOT_BY_KEY)
         return all(value not in {"yes", "true"} for value in trees)
 
     @property
@@ -114,9 +118,22 @@ def special_remotes(repo: Path) -> list[SpecialRemote]:
     """
     with _opened(repo) as opened:
         branches = _annex_branches(opened)
-        configs = parse_remote_log(_read_all(opened, branches, "remote.log"))
-        dead = parse_dead(_read_all(opened, branches, "trust.log"))
+        remote_log, trust_log = (
+            _read_all(opened, branches, log) for log in ("remote.log", "trust.log")
+        )
         enabled = _enabled(opened)
+    return assembled(remote_log, trust_log, enabled)
+
+
+def enabled_names(repo: Path) -> Mapping[str, str]:
+    """Return the name of the git remote for each UUID of a special remote's configuration in use."""
+    with _opened(repo) as opened:
+        return _enabled(opened)
+
+
+def assembled(remote_log: str, trust_log: str, enabled: Mapping[str, str]) -> list[SpecialRemote]:
+    """Return the special remotes that the text of two logs knows, dead ones excepted, by name."""
+    configs, dead = parse_remote_log(remote_log), parse_dead(trust_log)
     found = [_special_remote(uuid, configs, enabled) for uuid in configs if uuid not in dead]
     return sorted(found, key=lambda remote: (remote.name, remote.id))
 
@@ -180,6 +197,14 @@ def set_local(repo: Path, name: str, value: str | None) -> None:
             opened.git.config("--local", "--replace-all", name, value)
         elif _get(opened, name) is not None:
             opened.git.config("--local", "--unset-all", name)
+
+
+def local_settings(repo: Path, prefix: str) -> dict[str, str]:
+    """Return the local git configuration of `repo` whose names begin with `prefix`."""
+    with _opened(repo) as opened:
+        listing = _tried(lambda: opened.git.config("--local", "--null", "--list")) or ""
+    pairs = (entry.partition("\n") for entry in listing.split("\0"))
+    return {name: value for name, _, value in pairs if name.startswith(prefix)}
 
 
 def remembered_keys(repo: Path, remote: SpecialRemote) -> Keys | None:
@@ -328,6 +353,12 @@ def _opened(repo: Path) -> git.Repo:
         return git.Repo(repo, search_parent_directories=True)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as exc:
         raise ConfigError(f"{repo} is no git repository", remedy="make it one: datalad create") from exc
+
+
+def timestamp_of(line: str) -> float:
+    """Return the time stamp of a line of remote.log; 0 without one."""
+    words = [word for word in line.split(" ") if word.startswith("timestamp=")]
+    return _timestamp(words[-1].removeprefix("timestamp=")) if words else 0.0
 
 
 def _timestamp(text: str) -> float:

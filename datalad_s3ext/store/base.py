@@ -14,7 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType, TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+from datalad_s3ext.errors import Unsupported
+
+if TYPE_CHECKING:
+    from datalad_s3ext.store.archive import Tier
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -45,6 +50,16 @@ class ObjectInfo:
     storage_class: str | None = None
     last_modified: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    sha256: bytes | None = None
+    """Of the whole object, where the server has it and `ObjectStore.describe` asked."""
+    encryption: str | None = None
+    """How the server encrypts it, where `ObjectStore.describe` asked."""
+    restore: str | None = None
+    """The server's words about bringing an archived object back; see :mod:`.archive`."""
+    archive_status: str | None = None
+    """The archive that an object of class INTELLIGENT_TIERING has been moved to."""
+    bucket: str | None = None
+    """Another bucket of the same service, to be copied from; ``None``: the store's own."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,10 @@ class PartReceipt:
     etag: str
     crc32: bytes | None = None
     """What was sent along, to be named again when the upload is completed."""
+    is_echoed: bool = field(default=True, compare=False)
+    """The server has told the same CRC32 back, so it has compared it; true also where none was sent."""
+    etag_is_md5: bool = field(default=False, compare=False)
+    """The ETag is known to be the MD5 of the bytes that the server has."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +96,14 @@ class PutOptions:
     """URL-encoded, ``a=1&b=2``."""
     sse: str | None = None
     sse_kms_key_id: str | None = None
+    bucket_key: bool = False
+    """Encrypt with a key of the bucket, derived from the KMS key: fewer requests to KMS."""
     acl: str | None = None
     content_type: str = "application/octet-stream"
+    content_disposition: str | None = None
+    cache_control: str | None = None
+    sha256: bytes | None = None
+    """Of the object, 32 bytes: the server refuses other content. Sent by `ObjectStore.put` only."""
     part_crc32: bool = False
     """Parts of an upload will be sent with their CRC32."""
 
@@ -155,6 +180,10 @@ class ObjectStore(ABC):
             Also for an object that may not exist, when the keys may not list the bucket.
         """
 
+    def describe(self, name: str) -> ObjectInfo:
+        """Describe an object as `head` does, with checksum and encryption where the server tells."""
+        return self.head(name)
+
     @abstractmethod
     def get(
         self,
@@ -223,6 +252,38 @@ class ObjectStore(ABC):
             When the server repeats a page: without this guard such a listing never ends.
         """
 
+    def list_versions(
+        self,
+        prefix: str = "",
+        *,
+        start_after: str = "",  # noqa: ARG002
+    ) -> Iterator[ObjectInfo]:
+        """Yield what `list` yields, with the id of each object's newest version where it has one.
+
+        Raises
+        ------
+        Unsupported
+            The store knows no versions.
+        """
+        raise Unsupported(f"no versions are known of the objects in bucket {self.bucket!r}")
+
+    def restore(self, name: str, *, days: int | None, tier: Tier) -> bool:  # noqa: ARG002
+        """Ask for a readable copy of an archived object; tell whether it was not asked for before.
+
+        Parameters
+        ----------
+        days
+            How long the copy shall stay; ``None`` for objects that are moved back instead.
+        tier
+            How fast, at which price.
+
+        Raises
+        ------
+        Unsupported
+            The service has no archive, or the object is in none.
+        """
+        raise Unsupported(f"{name!r} cannot be restored: this service has no archive")
+
     # -- multipart uploads --------------------------------------------------------------------
 
     @abstractmethod
@@ -271,6 +332,14 @@ class ObjectStore(ABC):
     def list_uploads(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield (name, upload id) of every unfinished upload below `prefix`."""
 
+    def empty_uploads(self, name: str, age_s: float) -> Sequence[str]:  # noqa: ARG002
+        """Return the ids of the unfinished uploads of just this name that nothing was sent to yet.
+
+        Only those that were begun at most `age_s` seconds ago by the server's own clock. Of an upload
+        whose beginning the server does not tell, nothing is said.
+        """
+        return ()
+
     # -- the bucket ---------------------------------------------------------------------------
 
     @abstractmethod
@@ -287,6 +356,20 @@ class ObjectStore(ABC):
     def create_bucket(self) -> None:
         """Create the bucket. One that exists and belongs to the caller is success."""
 
+    def versioning(self) -> bool:
+        """Tell whether the bucket keeps old versions of its objects."""
+        return False
+
+    def enable_versioning(self) -> None:
+        """Have the bucket keep old versions of its objects.
+
+        Raises
+        ------
+        Unsupported
+            The service does not keep any.
+        """
+        raise Unsupported(f"bucket {self.bucket!r} cannot keep old versions")
+
     def confirm_s3(self) -> None:
         """Make sure that an S3 service answers, whatever it says about this bucket.
 
@@ -296,6 +379,9 @@ class ObjectStore(ABC):
             Something else answers.
         """
         return
+
+    def connect_ahead(self) -> None:  # noqa: B027 - a store without connections has nothing to do
+        """Have one more connection ready for the next request. No fault of it is raised."""
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing that needs freeing
         """Free connections."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from ssl import SSLContext
+from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import (
@@ -24,6 +23,8 @@ from botocore.exceptions import (
 )
 
 from datalad_s3ext import __version__
+from datalad_s3ext.providers.schema import NOTHING
+from datalad_s3ext.store import lean_headers
 from datalad_s3ext.store.lean_body import LeanBody, Raw
 from datalad_s3ext.store.lean_documents import fields_of, parts_document
 from datalad_s3ext.store.lean_http import (
@@ -39,15 +40,25 @@ from datalad_s3ext.store.lean_http import (
 )
 from datalad_s3ext.store.lean_sign import NO_BODY_SHA256, UNSIGNED_PAYLOAD, Signer
 
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
 USER_AGENT = f"datalad-s3ext/{__version__}"
 ODD_LIMIT = 3
 """So many answers one after the other that are not plain, and all goes through botocore."""
+ASKED_TWICE = "AskedTwice"
+"""In an answer to a POST: the same was asked before, and may have been done, but the answer was odd."""
 _TEXTS = {
     "etag": "ETag",
     "content-range": "ContentRange",
     "x-amz-version-id": "VersionId",
     "x-amz-storage-class": "StorageClass",
     "x-amz-server-side-encryption": "ServerSideEncryption",
+    "x-amz-server-side-encryption-customer-algorithm": "SSECustomerAlgorithm",
+    "x-amz-restore": "Restore",
+    "x-amz-archive-status": "ArchiveStatus",
+    "x-amz-checksum-sha256": "ChecksumSHA256",
+    "x-amz-checksum-type": "ChecksumType",
 }
 _META = "x-amz-meta-"
 _ANOTHER_REGION = frozenset({
@@ -78,6 +89,8 @@ class Base:
     """Ends where the object's name begins."""
     unsigned_payload: bool | None
     """The service takes bodies whose digest is not signed; ``None``: not known."""
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Of the service's own, for every request; names in lower case."""
 
     @property
     def may_be_unsigned(self) -> bool:
@@ -112,35 +125,40 @@ class LeanClient:
 
     def head_object(self, **asked: Any) -> Mapping[str, Any]:
         """Do HeadObject."""
-        return self._short("HEAD", "head_object", asked, frozenset())
+        return self._short("HEAD", "head_object", asked, lean_headers.HEAD, _version(asked))
 
     def get_object(self, **asked: Any) -> Mapping[str, Any]:
         """Do GetObject."""
-        return self._short("GET", "get_object", asked, frozenset({"Range", "IfMatch"}))
+        return self._short("GET", "get_object", asked, lean_headers.GET, _version(asked))
 
     def put_object(self, **asked: Any) -> Mapping[str, Any]:
         """Do PutObject."""
-        return self._short("PUT", "put_object", asked, _PUT)
+        return self._short("PUT", "put_object", asked, lean_headers.PUT)
 
     def upload_part(self, **asked: Any) -> Mapping[str, Any]:
         """Do UploadPart."""
         query = f"partNumber={asked['PartNumber']}&{_upload_id(asked)}"
-        return self._short("PUT", "upload_part", asked, _PART, query)
+        return self._short("PUT", "upload_part", asked, lean_headers.PART, query)
 
     def delete_object(self, **asked: Any) -> Mapping[str, Any]:
         """Do DeleteObject."""
-        return self._short("DELETE", "delete_object", asked, frozenset())
+        return self._short("DELETE", "delete_object", asked, lean_headers.DELETE, _version(asked))
 
     def create_multipart_upload(self, **asked: Any) -> Mapping[str, Any]:
         """Do CreateMultipartUpload."""
-        return self._short("POST", "create_multipart_upload", asked, _CREATE, "uploads=")
+        return self._short("POST", "create_multipart_upload", asked, lean_headers.CREATE, "uploads=")
 
     def complete_multipart_upload(self, **asked: Any) -> Mapping[str, Any]:
         """Do CompleteMultipartUpload; an error that comes with status 200 is one of status 500."""
         document = parts_document(asked["MultipartUpload"])
         return self._short(
-            "POST", "complete_multipart_upload", asked, _COMPLETE, _upload_id(asked), document
-        )
+            "POST", "complete_multipart_upload", asked, lean_headers.COMPLETE, _upload_id(asked),
+            document,
+        )  # fmt: skip
+
+    def connect_ahead(self) -> None:
+        """Have one more connection ready for the next request."""
+        self._connections.prepare()
 
     def close(self) -> None:
         """Free connections."""
@@ -166,7 +184,9 @@ class LeanClient:
             self._odd += not isinstance(error, NoConnection)
             if not isinstance(body, bytes):
                 body.seek(0)
-            return self._long(operation, asked)
+            is_new = method != "POST" or isinstance(error, NoConnection)
+            found = self._long(operation, asked)
+            return found if is_new else {**found, ASKED_TWICE: True}
         except ConnectTimeout as error:
             raise ConnectTimeoutError(endpoint_url=self._base.host_header, error=error) from error
         except TimeoutError as error:
@@ -196,7 +216,7 @@ class LeanClient:
         """
         head = self._head(method, query, asked, body)
         connection = self._connections.take()
-        was_kept = connection.answered
+        was_kept = connection.idle_since > 0
         try:
             return self._send(connection, method, head, body)
         except ConnectionError:
@@ -217,8 +237,8 @@ class LeanClient:
 
     def _head(self, method: str, query: str, asked: Mapping[str, Any], body: bytes | FileLike) -> bytes:
         path = self._base.path + quote(asked["Key"], safe="/~")
-        headers = {"host": self._base.host_header}
-        headers.update((header, str(asked[name])) for name, header in _HEADERS.items() if name in asked)
+        headers = {"host": self._base.host_header, **self._base.headers}
+        headers.update(lean_headers.headers_of(asked))
         if self._signer is not None:
             digest = self._payload(asked, body)
             headers = self._signer.sign(method, path, query, headers, digest)
@@ -266,39 +286,27 @@ class LeanClient:
         return answer
 
 
-_HEADERS = {
-    "Range": "range",
-    "IfMatch": "if-match",
-    "ContentMD5": "content-md5",
-    "ChecksumCRC32": "x-amz-checksum-crc32",
-    "ChecksumAlgorithm": "x-amz-checksum-algorithm",
-    "ContentType": "content-type",
-    "StorageClass": "x-amz-storage-class",
-}
-_PUT = frozenset(
-    {"Body", "ContentLength", "ContentMD5", "ChecksumCRC32", "ContentType", "StorageClass"}
-)
-_PART = frozenset({"Body", "ContentLength", "ContentMD5", "ChecksumCRC32", "UploadId", "PartNumber"})
-
-
-_CREATE = frozenset({"ContentType", "StorageClass", "ChecksumAlgorithm"})
 _TOLD = {
     "create_multipart_upload": {"UploadId"},
     "complete_multipart_upload": {"ETag", "Key", "Location"},
 }
 """What an answer has at least one of; its root is not named alike by all servers (rclone)."""
-_COMPLETE = frozenset({"UploadId", "MultipartUpload"})
 
 
 def base_from_url(
-    url: str, bucket: str, tls: SSLContext | None, *, unsigned_payload: bool | None
-) -> Base:
+    url: str, bucket: str, tls: SSLContext | None, *, unsigned_payload: bool | None,
+    headers: Mapping[str, str] = NOTHING,
+) -> Base:  # fmt: skip
     """Return where the objects of `bucket` lie, from the URL that their names are added to."""
     parts = urlsplit(url)
     usual_port = 443 if parts.scheme == "https" else 80
     origin = Origin(parts.hostname or "", parts.port or usual_port, tls)
     host = parts.netloc.removesuffix(f":{usual_port}")  # as every client writes it
-    return Base(bucket, origin, host, parts.path, unsigned_payload)
+    return Base(bucket, origin, host, parts.path, unsigned_payload, headers)
+
+
+def _version(asked: Mapping[str, Any]) -> str:
+    return f"versionId={quote(asked['VersionId'], safe='~')}" if "VersionId" in asked else ""
 
 
 def _upload_id(asked: Mapping[str, Any]) -> str:

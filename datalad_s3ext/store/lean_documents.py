@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from datalad_s3ext.store.lean_http import NotPlain
 
@@ -15,11 +13,16 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 def parts_document(upload: Mapping[str, Any]) -> bytes:
     """Return the body of CompleteMultipartUpload: botocore's ``MultipartUpload`` as XML."""
     parts = "".join(
-        f"<Part>{_checksum(part)}<ETag>{escape(part['ETag'])}</ETag>"
+        f"<Part>{_checksum(part)}<ETag>{_escaped(part['ETag'])}</ETag>"
         f"<PartNumber>{part['PartNumber']}</PartNumber></Part>"
         for part in upload["Parts"]
     )
     return (f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{parts}</CompleteMultipartUpload>').encode()
+
+
+def _escaped(text: str) -> str:
+    # xml.sax.saxutils has it, too, and imports half of the library for it
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _checksum(part: Mapping[str, Any]) -> str:
@@ -35,6 +38,8 @@ def fields_of(text: bytes) -> tuple[str, dict[str, str]]:
     NotPlain
         When `text` is no XML.
     """
+    from xml.etree import ElementTree  # most processes meet no document
+
     try:
         root = ElementTree.fromstring(text.strip())  # noqa: S314
     except ElementTree.ParseError as error:

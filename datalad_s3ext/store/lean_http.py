@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from datalad_s3ext.store.pace import Pace
+
+if TYPE_CHECKING:
+    import ssl  # takes a tenth of the start; over plain http nobody needs it
 
 HEAD_LIMIT_BYTES = 64 * 1024
 RECEIVE_BYTES = 64 * 1024
@@ -51,6 +55,12 @@ class Origin:
     port: int
     tls: ssl.SSLContext | None = None
 
+    @property
+    def address(self) -> str:
+        """The host as the socket takes it: a text would have the tables of Unicode imported."""
+        host = self.host.encode() if self.host.isascii() else self.host
+        return cast("str", host)  # bytes are taken, too
+
 
 class Connection:
     """One connection, used by one thread at a time."""
@@ -58,7 +68,7 @@ class Connection:
     def __init__(
         self, origin: Origin, connect_timeout_s: float, read_timeout_s: float, line: set[Pace]
     ) -> None:
-        raw = socket.create_connection((origin.host, origin.port), connect_timeout_s)
+        raw = socket.create_connection((origin.address, origin.port), connect_timeout_s)
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -69,10 +79,10 @@ class Connection:
             raw.close()
             raise
         self.has_tls = origin.tls is not None
-        self.answered = False
         self.is_broken = False
         """Sending failed: an answer may be read, but nothing else is to be done with it."""
         self.idle_since = 0.0
+        """Since when it has waited for a request, the last time; 0 when it never had to."""
         self.pace = Pace(read_timeout_s, line)
         self._head_limit_s = 2 * read_timeout_s
         self._buffer = b""
@@ -101,7 +111,7 @@ class Connection:
         """Tell whether nothing came since the last answer: no end, and nothing nobody asked for."""
         if self._buffer or self.is_broken:
             return False
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+        if self.has_tls and cast("ssl.SSLSocket", self._socket).pending():
             return False
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
@@ -120,7 +130,6 @@ class Connection:
         deadline = time.monotonic() + self._head_limit_s
         for _ in range(INTERIM_LIMIT + 1):
             status, headers = parse_head(self._head_bytes(deadline))
-            self.answered = True
             if status >= 200:
                 return status, headers
         raise ConnectionResetError("interim answers without an end")  # botocore would wait for ever
@@ -190,6 +199,11 @@ class Connections:
         connection.pace.begin()
         return connection
 
+    def prepare(self) -> None:
+        """Keep one more, connected now. Whoever needs one finds out when that fails."""
+        with suppress(OSError, UnicodeError):
+            self._keep(Connection(self._origin, *self._timeouts, self._line))
+
     def _kept_or_fresh(self, *, fresh: bool) -> Connection:
         while not fresh and (kept := self._kept()) is not None:
             if time.monotonic() - kept.idle_since < IDLE_S and kept.is_silent():
@@ -212,6 +226,9 @@ class Connections:
             connection.close()
             return
         connection.pace.end()
+        self._keep(connection)
+
+    def _keep(self, connection: Connection) -> None:
         connection.idle_since = time.monotonic()
         with self._lock:
             if len(self._idle) < IDLE_LIMIT:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import ssl
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,11 +20,15 @@ from urllib.parse import quote, urlsplit
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
 from datalad_s3ext.errors import CredentialsError
 from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.store.arns import is_for_sdk_alone
+from datalad_s3ext.store.extras import NO_EXTRAS, Extras
 from datalad_s3ext.store.lean_client import Base, LeanClient, base_from_url
 from datalad_s3ext.store.lean_http import Connections
 from datalad_s3ext.store.lean_sign import Signer, SigningKeys
 
 if TYPE_CHECKING:
+    import ssl
+
     import botocore.session
     from mypy_boto3_s3 import S3Client
 
@@ -39,10 +42,12 @@ def short_client(
     bucket: str,
     max_connections: int,
     timeouts_s: tuple[float, float],
+    extras: Extras = NO_EXTRAS,
 ) -> S3Client:
     """Return a client that sends frequent requests itself, or botocore's where that is not possible.
 
-    It is not with signature v2, through a proxy, or where botocore cannot tell the bucket's URL.
+    It is not with signature v2, through a proxy, where botocore cannot tell the bucket's URL, and for
+    access points that sign in a way of their own.
 
     Raises
     ------
@@ -51,7 +56,9 @@ def short_client(
     ConfigError
         When a setting is malformed.
     """
-    make = partial(_make, connection, identity, bucket, max_connections, timeouts_s)
+    make = partial(_make, connection, identity, bucket, max_connections, timeouts_s, extras)
+    if is_for_sdk_alone(bucket):
+        return make(None)
     url = _known_url(connection, identity, bucket)
     if url is not None and not _goes_through_a_proxy(url) and isinstance(identity, Keys | Anonymous):
         base = _base(connection, bucket, url, os.environ.get("AWS_CA_BUNDLE"))
@@ -120,6 +127,7 @@ def _make(
     bucket: str,
     max_connections: int,
     timeouts_s: tuple[float, float],
+    extras: Extras,
     session: botocore.session.Session | None,
 ) -> S3Client:
     from datalad_s3ext.store.s3_client import make_client
@@ -132,13 +140,16 @@ def _make(
         connect_timeout_s=timeouts_s[0],
         read_timeout_s=timeouts_s[1],
         session=session,
+        extras=extras,
     )
 
 
 def _base(connection: Connection, bucket: str, url: str, ca_bundle: str | None) -> Base:
     tls = tls_context(ca_bundle) if url.startswith("https:") else None
-    unsigned = connection.provider.requests.unsigned_payload
-    return base_from_url(url, bucket, tls, unsigned_payload=unsigned)
+    rules = connection.provider.requests
+    return base_from_url(
+        url, bucket, tls, unsigned_payload=rules.unsigned_payload, headers=rules.headers
+    )
 
 
 def _fixed(identity: Keys | Anonymous) -> Callable[[], SigningKeys] | None:
@@ -163,6 +174,8 @@ def _of(session: botocore.session.Session, identity: Identity) -> Callable[[], S
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     """Return a context that trusts the same authorities as botocore does."""
+    import ssl
+
     return ssl.create_default_context(cafile=ca_bundle or _authorities())
 
 
@@ -176,8 +189,8 @@ def _authorities() -> str:
 
 
 def _goes_through_a_proxy(url: str) -> bool:
-    named = any(name.lower().endswith("_proxy") for name in os.environ)
-    if sys.platform.startswith("linux") and not named:
+    named = {name.lower() for name in os.environ if name.lower().endswith("_proxy")}
+    if sys.platform.startswith("linux") and not named - {"no_proxy"}:
         return False  # there is no other place to name one; the import takes 15 ms
 
     import urllib.request

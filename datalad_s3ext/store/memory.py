@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,7 @@ class _Object:
 class _Upload:
     name: str
     options: PutOptions
+    began: float = field(default_factory=time.monotonic)
     parts: dict[int, tuple[PartReceipt, bytes]] = field(default_factory=dict)
 
 
@@ -208,6 +210,16 @@ class MemoryStore(ObjectStore):
             self._require_bucket()
             rows = [(upload.name, upload_id) for upload_id, upload in self._uploads.items()]
         yield from sorted(row for row in rows if row[0].startswith(prefix))
+
+    def empty_uploads(self, name: str, age_s: float) -> Sequence[str]:
+        """Return the ids of young uploads of `name` that nothing was sent to yet."""
+        began_after = time.monotonic() - age_s
+        with self._lock:
+            return [
+                upload_id
+                for upload_id, upload in self._uploads.items()
+                if upload.name == name and upload.began >= began_after and not upload.parts
+            ]
 
     # -- the bucket ---------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from datalad_s3ext.errors import TransientError
+from datalad_s3ext.store.archive import Tier
 from datalad_s3ext.store.base import (
     DEFAULT_PUT,
     Body,
@@ -23,7 +24,9 @@ from datalad_s3ext.store.base import (
     RangeReader,
     Stored,
 )
+from datalad_s3ext.store.extras import NO_EXTRAS, Extras
 from datalad_s3ext.store.gate import Gate
+from datalad_s3ext.store.lost_uploads import OpenUploads
 from datalad_s3ext.store.patience import Patience, RetryPolicy
 from datalad_s3ext.store.resuming import Opened, ResumingReader
 
@@ -44,6 +47,7 @@ def open_patient_store(
     policy: RetryPolicy | None = None,
     throttle: Throttle | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    extras: Extras = NO_EXTRAS,
 ) -> ObjectStore:
     """Return `bucket` as a store that tries again; this is what every command and remote uses.
 
@@ -53,6 +57,8 @@ def open_patient_store(
         The bandwidth that this store shares with others of the process; by default there is no limit.
     sleep
         How to wait between two tries; may raise to give up.
+    extras
+        What goes with every request.
 
     Raises
     ------
@@ -63,8 +69,9 @@ def open_patient_store(
 
     policy = policy or RetryPolicy()
     store = open_store(
-        connection, identity, bucket, max_connections=connections, read_timeout_s=policy.stall_s
-    )
+        connection, identity, bucket, max_connections=connections, read_timeout_s=policy.stall_s,
+        extras=extras,
+    )  # fmt: skip
     return Retrying(throttle.around(store) if throttle else store, policy, sleep=sleep)
 
 
@@ -76,8 +83,8 @@ class Retrying(ObjectStore):
     * a body to send is moved back to where it stood before each attempt;
     * `get` goes on where a broken body ended, as long as the object is the same;
     * `list` goes on after the last name it has yielded, so it needs a server that lists in order;
-    * `delete` is idempotent, and so is `create_bucket`; a `create_upload` whose reply was lost
-      leaves an empty upload behind;
+    * `delete` is idempotent, and so is `create_bucket`; what a `create_upload` whose reply was lost
+      has left behind is taken back, see :mod:`.lost_uploads`;
     * `complete_upload` may have succeeded although its reply was lost. Then the next attempt raises
       `UploadNotFound`: ask `head` before believing that the object is not there.
     """
@@ -95,12 +102,17 @@ class Retrying(ObjectStore):
         self.bucket = inner.bucket
         self._patience = Patience(policy or RetryPolicy(), sleep, clock, draw)
         self._gate = Gate(sleep=sleep, clock=clock)
+        self._open_uploads = OpenUploads(inner)
 
     # -- objects ------------------------------------------------------------------------------
 
     def head(self, name: str) -> ObjectInfo:
         """Describe an object."""
         return self._try(lambda: self.inner.head(name))
+
+    def describe(self, name: str) -> ObjectInfo:
+        """Describe an object with what else the server tells."""
+        return self._try(lambda: self.inner.describe(name))
 
     def get(
         self,
@@ -143,12 +155,25 @@ class Retrying(ObjectStore):
         """Remove an object. That it was not there, perhaps since the last attempt, is success."""
         self._try(lambda: self.inner.delete(name))
 
+    def restore(self, name: str, *, days: int | None, tier: Tier) -> bool:
+        """Ask for a readable copy of an archived object."""
+        return self._try(lambda: self.inner.restore(name, days=days, tier=tier))
+
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects below `prefix`, each once."""
+        yield from self._listed(self.inner.list, prefix, start_after)
+
+    def list_versions(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the newest version of each object below `prefix`, each once."""
+        yield from self._listed(self.inner.list_versions, prefix, start_after)
+
+    def _listed(
+        self, pages: Callable[..., Iterator[ObjectInfo]], prefix: str, start_after: str
+    ) -> Iterator[ObjectInfo]:
         attempts = self._patience.attempts()
         while True:
             try:
-                for info in self.inner.list(prefix, start_after=start_after):
+                for info in pages(prefix, start_after=start_after):
                     attempts = self._patience.attempts()
                     start_after = info.name
                     yield info
@@ -161,25 +186,31 @@ class Retrying(ObjectStore):
 
     def create_upload(self, name: str, *, options: PutOptions = DEFAULT_PUT) -> str:
         """Begin a multipart upload."""
-        return self._try(lambda: self.inner.create_upload(name, options=options))
+        return self._open_uploads.begin(
+            name, lambda: self.inner.create_upload(name, options=options), self._try
+        )
 
     def upload_part(
         self, name: str, upload_id: str, number: int, body: Body, size_bytes: int, *,
         md5: bytes | None = None, crc32: bytes | None = None,
     ) -> PartReceipt:  # fmt: skip
         """Send one part."""
-        return self._send(
-            body,
-            lambda: self.inner.upload_part(
-                name, upload_id, number, body, size_bytes, md5=md5, crc32=crc32
-            ),
-        )
+        with self._open_uploads.used(upload_id):
+            return self._send(
+                body,
+                lambda: self.inner.upload_part(
+                    name, upload_id, number, body, size_bytes, md5=md5, crc32=crc32
+                ),
+            )
 
     def copy_part(
         self, source: ObjectInfo, start: int, length: int, target: str, upload_id: str, number: int
     ) -> PartReceipt:
         """Have the server copy one part."""
-        return self._try(lambda: self.inner.copy_part(source, start, length, target, upload_id, number))
+        with self._open_uploads.used(upload_id):
+            return self._try(
+                lambda: self.inner.copy_part(source, start, length, target, upload_id, number)
+            )
 
     def list_parts(self, name: str, upload_id: str) -> Sequence[PartReceipt]:
         """Return the parts the server has."""
@@ -187,11 +218,14 @@ class Retrying(ObjectStore):
 
     def complete_upload(self, name: str, upload_id: str, parts: Sequence[PartReceipt]) -> Stored:
         """Make the object appear; see the class for what a lost reply does."""
-        return self._try(lambda: self.inner.complete_upload(name, upload_id, parts))
+        stored = self._try(lambda: self.inner.complete_upload(name, upload_id, parts))
+        self._open_uploads.end(upload_id)
+        return stored
 
     def abort_upload(self, name: str, upload_id: str) -> None:
         """Throw the parts away."""
         self._try(lambda: self.inner.abort_upload(name, upload_id))
+        self._open_uploads.end(upload_id)
 
     def list_uploads(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Yield the unfinished uploads, each once; a fault begins the list anew, unseen."""
@@ -208,6 +242,10 @@ class Retrying(ObjectStore):
             else:
                 return
 
+    def empty_uploads(self, name: str, age_s: float) -> Sequence[str]:
+        """Return the ids of young uploads of `name` that nothing was sent to yet."""
+        return self._try(lambda: self.inner.empty_uploads(name, age_s))
+
     # -- the bucket ---------------------------------------------------------------------------
 
     def bucket_exists(self) -> bool:
@@ -218,9 +256,21 @@ class Retrying(ObjectStore):
         """Create the bucket."""
         self._try(self.inner.create_bucket)
 
+    def versioning(self) -> bool:
+        """Tell whether the bucket keeps old versions."""
+        return self._try(self.inner.versioning)
+
+    def enable_versioning(self) -> None:
+        """Have the bucket keep old versions."""
+        self._try(self.inner.enable_versioning)
+
     def confirm_s3(self) -> None:
         """Make sure that an S3 service answers."""
         self._try(self.inner.confirm_s3)
+
+    def connect_ahead(self) -> None:
+        """Have one more connection ready."""
+        self.inner.connect_ahead()
 
     def close(self) -> None:
         """Free connections."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from datalad_s3ext.credentials.model import Identity
+from datalad_s3ext.credentials.model import Anonymous, Identity
 from datalad_s3ext.errors import (
     AccessDenied,
     ConfigError,
@@ -22,6 +22,7 @@ from datalad_s3ext.errors import (
     S3xError,
 )
 from datalad_s3ext.providers.resolve import Connection, location_constraint
+from datalad_s3ext.store.arns import parse_arn
 from datalad_s3ext.store.base import (
     DEFAULT_PUT,
     Body,
@@ -31,7 +32,9 @@ from datalad_s3ext.store.base import (
     RangeReader,
     Stored,
 )
+from datalad_s3ext.store.extras import NO_EXTRAS, Extras
 from datalad_s3ext.store.lean_open import short_client
+from datalad_s3ext.store.pinned import etag_of, version_parameter
 from datalad_s3ext.store.s3_answers import (
     Answer,
     info_of_get,
@@ -42,12 +45,15 @@ from datalad_s3ext.store.s3_answers import (
     required_etag,
     served_range,
 )
+from datalad_s3ext.store.s3_archive import S3Archive
 from datalad_s3ext.store.s3_body import to_send
 from datalad_s3ext.store.s3_copy import S3Copy
 from datalad_s3ext.store.s3_core import put_parameters
+from datalad_s3ext.store.s3_extras import with_extras
 from datalad_s3ext.store.s3_multipart import S3Multipart
 from datalad_s3ext.store.s3_place import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, place_of
 from datalad_s3ext.store.s3_reader import S3RangeReader
+from datalad_s3ext.store.s3_versions import S3Versions
 
 _NAME_TAKEN = {"BucketAlreadyExists", "BucketNameUnavailable", "BucketAlreadyOwnedByYou"}
 
@@ -61,6 +67,7 @@ def open_store(
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     read_timeout_s: float = READ_TIMEOUT_S,
     page_size: int = 1000,
+    extras: Extras = NO_EXTRAS,
 ) -> ObjectStore:
     """Return `bucket` as a store. Nothing is sent yet; see :func:`.s3_client.make_client`.
 
@@ -72,12 +79,15 @@ def open_store(
         When a setting is malformed.
     """
     timeouts_s = (connect_timeout_s, read_timeout_s)
-    client = short_client(connection, identity, bucket, max_connections, timeouts_s)
-    place = place_of(connection, identity, bucket)
+    if isinstance(identity, Anonymous):
+        extras = extras.of_nobody()
+    client = short_client(connection, identity, bucket, max_connections, timeouts_s, extras)
+    client = with_extras(client, extras)
+    place = place_of(connection, identity, bucket, extras)
     return S3Store(client, connection, place, page_size=page_size)
 
 
-class S3Store(S3Copy, S3Multipart):
+class S3Store(S3Copy, S3Multipart, S3Versions, S3Archive):
     """An :class:`.base.ObjectStore` over S3. Made by :func:`open_store`; safe in threads."""
 
     # -- objects ------------------------------------------------------------------------------
@@ -86,7 +96,9 @@ class S3Store(S3Copy, S3Multipart):
         """Describe an object."""
         try:
             with self._translated("look for", name):
-                answer = self._client.head_object(Bucket=self.bucket, Key=name)
+                answer = self._client.head_object(
+                    Bucket=self.bucket, Key=name, **version_parameter(name)
+                )
         except NotS3 as refusal:
             if refusal.http_status == 404:
                 self._settle_absence(name, refusal)
@@ -108,7 +120,8 @@ class S3Store(S3Copy, S3Multipart):
         A range that begins at or after the end of the object, as every range of an empty one does,
         raises `IntegrityError`: whoever asks believed the object to be longer.
         """
-        asked = _range_and_condition(start, length, if_match)
+        if_match = etag_of(name) if if_match is None else if_match
+        asked = _range_and_condition(start, length, if_match) | version_parameter(name)
         with self._translated("read", name):
             answer = self._client.get_object(Bucket=self.bucket, Key=name, **asked)
         body = answer["Body"]
@@ -134,6 +147,8 @@ class S3Store(S3Copy, S3Multipart):
         parameters = put_parameters(options)
         if md5 is not None:
             parameters["ContentMD5"] = b64encode(md5).decode()
+        if options.sha256 is not None:
+            parameters["ChecksumSHA256"] = b64encode(options.sha256).decode()
         with self._translated("store", name):
             answer = self._client.put_object(
                 Bucket=self.bucket,
@@ -150,7 +165,7 @@ class S3Store(S3Copy, S3Multipart):
 
     def delete(self, name: str) -> None:
         """Remove an object. That it was not there is success."""
-        self._delete(name, {})
+        self._delete(name, version_parameter(name))
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose names begin with `prefix`, over all pages, in server order."""
@@ -186,6 +201,11 @@ class S3Store(S3Copy, S3Multipart):
 
     def create_bucket(self) -> None:
         """Create the bucket. One that exists and belongs to the caller is success."""
+        if parse_arn(self.bucket) is not None:
+            raise ConfigError(
+                f"there is no access point {self.bucket}, and buckets are not made by such a name",
+                remedy="check it, and whether the keys may use it",
+            )
         try:
             with self._translated("create"):
                 answer = self._client.create_bucket(Bucket=self.bucket, **self._constraint())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from datalad_s3ext.errors import IntegrityError, NotS3
@@ -115,8 +116,24 @@ def is_md5(etag: str) -> bool:
     return _MD5.fullmatch(etag.lower()) is not None
 
 
+def is_younger_than(age_s: float, began: datetime | None, answer: Answer) -> bool:
+    """Tell whether the time `began` that `answer` states lies at most `age_s` before its own date."""
+    if began is None:
+        return False
+
+    from email.utils import parsedate_to_datetime
+
+    try:
+        now = parsedate_to_datetime(headers_of(answer)["date"])
+        return (now - began).total_seconds() <= age_s
+    except (KeyError, ValueError, TypeError):
+        return False
+
+
 def is_kms(options: PutOptions, answer: Answer) -> bool:
-    """Tell whether the server encrypts with a managed key, so that no ETag is an MD5."""
+    """Tell whether the server encrypts with a managed or a given key, so that no ETag is an MD5."""
+    if answer.get("SSECustomerAlgorithm"):
+        return True
     used = (options.sse, answer.get("ServerSideEncryption"))
     return bool(options.sse_kms_key_id) or any(str(sse).startswith("aws:kms") for sse in used)
 
@@ -145,4 +162,6 @@ def _info(name: str, size_bytes: int, etag: str, answer: Answer) -> ObjectInfo:
         last_modified=answer.get("LastModified"),
         # names are HTTP headers: Amazon sends them in lower case, others as they like
         metadata={name.lower(): text for name, text in (answer.get("Metadata") or {}).items()},
+        restore=answer.get("Restore"),
+        archive_status=answer.get("ArchiveStatus"),
     )

@@ -8,7 +8,9 @@ one more round trip.
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,6 +25,10 @@ import datalad_s3ext
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile, SdkChain
 from datalad_s3ext.errors import ConfigError, CredentialsError
 from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.store import raw_lists
+from datalad_s3ext.store.arns import is_for_sdk_alone, parse_arn
+from datalad_s3ext.store.bounded_answers import bound_answers
+from datalad_s3ext.store.extras import NO_EXTRAS, Extras
 from datalad_s3ext.store.pace import Pace
 from datalad_s3ext.store.s3_answers import not_s3
 from datalad_s3ext.store.s3_body import note_sending
@@ -57,6 +63,7 @@ def make_client(
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     read_timeout_s: float = READ_TIMEOUT_S,
     session: botocore.session.Session | None = None,
+    extras: Extras = NO_EXTRAS,
 ) -> S3Client:
     """Return a client that speaks as the provider's preset says.
 
@@ -71,6 +78,7 @@ def make_client(
     ConfigError
         When the endpoint or another setting is malformed.
     """
+    _require_v4a(bucket)
     place = place_of(connection, identity, bucket)
     with translated("connect to", "", place):
         session = session or session_for(identity)
@@ -81,15 +89,18 @@ def make_client(
                 region_name=place.region,
                 endpoint_url=connection.endpoint_url,
                 config=_config(
-                    connection, identity, max_connections, (connect_timeout_s, read_timeout_s)
+                    connection, identity, bucket, max_connections,
+                    (connect_timeout_s, read_timeout_s), extras,
                 ),
                 **_explicit_keys(identity),
-            )
+            )  # fmt: skip
         except ValueError as error:
             raise ConfigError(
                 f"{place.endpoint} is no usable endpoint", remedy="write it like https://host:port"
             ) from error
     _adapt(client, connection, bucket)
+    _add_headers(client, connection, extras)
+    bound_answers(client, 2 * read_timeout_s)
     client.meta.events.register("after-call.s3.GetObject", partial(_keep_pace, read_timeout_s, set()))
     return client
 
@@ -101,6 +112,16 @@ def session_for(identity: Identity) -> botocore.session.Session:
     if isinstance(identity, Profile):
         return botocore.session.Session(profile=identity.name)
     return botocore.session.Session()
+
+
+def _require_v4a(bucket: str) -> None:
+    arn = parse_arn(bucket)
+    if arn is not None and arn.wants_v4a and importlib.util.find_spec("awscrt") is None:
+        raise ConfigError(
+            f"requests to {bucket} carry a signature that holds in several regions (v4a), which needs "
+            "a package that is not installed",
+            remedy="pip install 'botocore[crt]'",
+        )
 
 
 def _require_keys(session: botocore.session.Session, identity: Identity) -> None:
@@ -151,14 +172,16 @@ def _explicit_keys(identity: Identity) -> dict[str, Any]:
 def _config(
     connection: Connection,
     identity: Identity,
+    bucket: str,
     max_connections: int,
     timeouts_s: tuple[float, float],
+    extras: Extras,
 ) -> Config:
     checksums = connection.provider.requests.checksum_mode
     own_endpoint = connection.endpoint_url is not None
     return Config(  # type: ignore[call-arg]  # the stubs lag behind
-        signature_version=_signature(connection, identity),
-        s3=_s3_config(connection),
+        signature_version=_signature(connection, identity, bucket),
+        s3=_s3_config(connection, extras),
         request_checksum_calculation=checksums,
         response_checksum_validation=checksums,
         retries={"mode": "legacy", "total_max_attempts": 1},
@@ -171,20 +194,24 @@ def _config(
         ignore_configured_endpoint_urls=True,
         # these variants exist at Amazon only; with another host botocore refuses them
         use_fips_endpoint=False if own_endpoint else None,
-        use_dualstack_endpoint=False if own_endpoint else None,
+        use_dualstack_endpoint=False if own_endpoint else extras.dual_stack or None,
     )
 
 
-def _s3_config(connection: Connection) -> Any:
+def _s3_config(connection: Connection, extras: Extras) -> Any:
     config: dict[str, Any] = {"addressing_style": connection.addressing}
+    if extras.accelerate:
+        config["use_accelerate_endpoint"] = True
     if connection.provider.requests.unsigned_payload is False:
         config["payload_signing_enabled"] = True  # over TLS botocore would leave the digest out
     return config
 
 
-def _signature(connection: Connection, identity: Identity) -> Any:
+def _signature(connection: Connection, identity: Identity, bucket: str) -> Any:
     if isinstance(identity, Anonymous):
         return UNSIGNED
+    if is_for_sdk_alone(bucket):
+        return None  # botocore knows which signature and service name such a place wants
     return "s3v4" if connection.signature == "v4" else "s3"
 
 
@@ -202,11 +229,27 @@ def _adapt(client: S3Client, connection: Connection, bucket: str) -> None:
     if ":" in bucket:  # tenant:bucket of Ceph and OpenStack
         events.unregister("before-parameter-build.s3", handlers.validate_bucket_name)
     if not connection.provider.listing.url_encoding:
-        for operation in ("ListObjects", "ListObjectsV2"):
+        for operation in raw_lists.OPERATIONS:
             events.unregister(
                 f"before-parameter-build.s3.{operation}",
                 handlers.set_list_objects_encoding_type_url,
             )
+        raw_lists.register(events)
+
+
+def _add_headers(client: S3Client, connection: Connection, extras: Extras) -> None:
+    """Send what the preset says besides S3's own headers. Links that are made do not need it."""
+    provider, events = connection.provider, client.meta.events
+    if provider.requests.headers:
+        events.register("before-call.s3", partial(_send_also, provider.requests.headers))
+    prefix = provider.bucket.metadata_prefix
+    if prefix is not None:
+        named = {f"{prefix}{name}": text for name, text in extras.bucket_metadata.items()}
+        events.register("before-call.s3.CreateBucket", partial(_send_also, named))
+
+
+def _send_also(headers: Mapping[str, str], params: dict[str, Any], **_: object) -> None:
+    params["headers"].update(headers)
 
 
 def _forbid_redirect(params: dict[str, Any], **_: object) -> None:

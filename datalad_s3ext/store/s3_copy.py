@@ -15,7 +15,7 @@ from datalad_s3ext.store.base import DEFAULT_PUT, ObjectInfo, PartReceipt, PutOp
 from datalad_s3ext.store.s3_answers import Answer, bare_etag
 from datalad_s3ext.store.s3_core import S3Core, put_parameters
 
-_COPIED_BY_ITSELF = ("ContentType", "Metadata", "Tagging")
+_COPIED_BY_ITSELF = ("CacheControl", "ContentDisposition", "ContentType", "Metadata", "Tagging")
 
 
 class S3Copy(S3Core):
@@ -53,7 +53,7 @@ class S3Copy(S3Core):
 
     def _unchanged(self, source: ObjectInfo) -> dict[str, Any]:
         return {
-            "CopySource": {"Bucket": self.bucket, "Key": source.name},
+            "CopySource": {"Bucket": source.bucket or self.bucket, "Key": source.name},
             "CopySourceIfMatch": f'"{source.etag}"',
         }
 

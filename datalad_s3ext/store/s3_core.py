@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from datalad_s3ext.errors import NotS3, ObjectNotFound, S3xError, TransientError
 from datalad_s3ext.providers.resolve import Connection
 from datalad_s3ext.store.base import DEFAULT_PUT, ObjectStore, PutOptions
+from datalad_s3ext.store.pinned import version_parameter
 from datalad_s3ext.store.s3_answers import Answer, headers_of, not_s3
 from datalad_s3ext.store.s3_errors import Place, is_spoken_by_s3, translated
 
@@ -63,6 +64,12 @@ class S3Core(ObjectStore):
                     return
                 raise
         self._require(answer, "Name", "what it sends is no list of a bucket")
+
+    def connect_ahead(self) -> None:
+        """Have one more connection ready; botocore's own client cannot."""
+        connect_ahead = getattr(self._client, "connect_ahead", None)
+        if connect_ahead is not None:
+            connect_ahead()
 
     def close(self) -> None:
         """Free connections."""
@@ -112,7 +119,9 @@ class S3Core(ObjectStore):
 
     def _get_one_byte(self, name: str) -> NoReturn:
         with self._translated("look for", name):
-            answer = self._client.get_object(Bucket=self.bucket, Key=name, Range="bytes=0-0")
+            answer = self._client.get_object(
+                Bucket=self.bucket, Key=name, Range="bytes=0-0", **version_parameter(name)
+            )
         answer["Body"].close()
         raise TransientError(
             f"{self.place.endpoint} says both that {name!r} is there and that it is not",
@@ -143,7 +152,10 @@ def put_parameters(options: PutOptions = DEFAULT_PUT) -> dict[str, Any]:
         "Tagging": options.tagging,
         "ServerSideEncryption": options.sse,
         "SSEKMSKeyId": options.sse_kms_key_id,
+        "BucketKeyEnabled": options.bucket_key or None,
         "ACL": options.acl,
+        "ContentDisposition": options.content_disposition,
+        "CacheControl": options.cache_control,
     }
     return {name: value for name, value in named.items() if value is not None}
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -38,6 +37,10 @@ _SECRETS = re.compile(
 )
 _AUTHORIZATION = re.compile(r"(?i)(authorization)\s*[=:].*")
 _BUSY_STATUS = BY_CODE["InternalError"]
+_OF_OTHER_CAUSE = frozenset({
+    "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidObjectState", "InvalidToken",
+})  # fmt: skip
+_WRONG_CUSTOMER_KEY = "; or the object was stored with another SSE-C key than the one from {}"
 _REDIRECTED = Rule(
     errors.NotS3,
     "{endpoint} sends the request elsewhere instead of answering",
@@ -62,6 +65,8 @@ class Place:
     """Tells when temporary keys have expired, if that is known: " on ...", to follow "expired"."""
     renewal: str = "get new ones (aws sso login, or the token page of your platform)"
     """How to get keys in place of expired ones."""
+    customer_key: str = ""
+    """Where the key comes from that the server encrypts with; ``""`` when it is given none."""
     hide: Callable[[str], str] = field(default=str, repr=False)
     """Takes our secrets out of what a server says: it was sent some of them."""
 
@@ -160,10 +165,16 @@ def is_spoken_by_s3(error: ClientError) -> bool:
 def clock_skew_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return how many seconds this machine's clock is ahead of the server's."""
     try:
-        server_time = parsedate_to_datetime(headers["date"])
+        server_time = _moment(headers["date"])
         return (now - server_time).total_seconds()
     except (KeyError, ValueError, TypeError):
         return None
+
+
+def _moment(text: str) -> datetime:
+    from email.utils import parsedate_to_datetime  # only when something is wrong: it imports slowly
+
+    return parsedate_to_datetime(text)
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -172,7 +183,7 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     try:
         if text.strip().isdigit():
             return float(text)
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+        return max(0.0, (_moment(text) - now).total_seconds())
     except (ValueError, TypeError):
         return None
 
@@ -206,6 +217,8 @@ def _from_answer(error: ClientError, what: str, place: Place, now: datetime) -> 
     )
     if issubclass(rule.kind, errors.TransientError):
         details["retry_after_s"] = retry_after_s(headers, now)
+    if place.customer_key and status in (400, 403) and code not in _OF_OTHER_CAUSE:
+        words["remedy"] += _WRONG_CUSTOMER_KEY.format(place.customer_key)
     return rule.kind(f"{what}: {words['cause']}", remedy=words["remedy"], **details)
 
 

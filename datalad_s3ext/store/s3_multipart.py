@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from datalad_s3ext.errors import IntegrityError, UploadNotFound
 from datalad_s3ext.store.base import DEFAULT_PUT, Body, PartReceipt, PutOptions, Stored
-from datalad_s3ext.store.s3_answers import bare_etag, is_kms, is_md5, required_etag
+from datalad_s3ext.store.lean_client import ASKED_TWICE
+from datalad_s3ext.store.lost_uploads import take_back_lost
+from datalad_s3ext.store.s3_answers import (
+    Answer,
+    bare_etag,
+    headers_of,
+    is_kms,
+    is_md5,
+    is_younger_than,
+    required_etag,
+)
 from datalad_s3ext.store.s3_body import to_send
 from datalad_s3ext.store.s3_core import S3Core, put_parameters
 
@@ -23,9 +34,12 @@ class S3Multipart(S3Core):
         parameters = put_parameters(options)
         if options.part_crc32:
             parameters["ChecksumAlgorithm"] = "CRC32"
+        began = time.monotonic()
         with self._translated("begin an upload of", name):
             answer = self._client.create_multipart_upload(Bucket=self.bucket, Key=name, **parameters)
         self._require(answer, "UploadId", _NO_UPLOAD)
+        if answer.get(ASKED_TWICE):
+            take_back_lost(self, name, time.monotonic() - began, {answer["UploadId"]})
         return answer["UploadId"]
 
     def upload_part(
@@ -48,13 +62,11 @@ class S3Multipart(S3Core):
             )
         etag = required_etag(answer, self.place.endpoint)
         self._believe(answer)
-        if md5 and self._part_etag_tells(etag, answer) and etag.lower() != md5.hex():
-            raise IntegrityError(
-                f"part {number} of {name!r} arrived damaged: the server has {etag}, sent was"
-                f" {md5.hex()}",
-                remedy="send it again",
-            )
-        return PartReceipt(number, size_bytes, etag, crc32)
+        tells = self._part_etag_tells(etag, answer)
+        if md5 and tells and etag.lower() != md5.hex():
+            raise damaged_part(name, number, etag, md5.hex())
+        is_echoed = crc32 is None or self._has_echo(answer, name, number, digest["ChecksumCRC32"])
+        return PartReceipt(number, size_bytes, etag, crc32, is_echoed, tells)
 
     def list_parts(self, name: str, upload_id: str) -> Sequence[PartReceipt]:
         """Return the parts the server has, in order.
@@ -119,18 +131,45 @@ class S3Multipart(S3Core):
         IntegrityError
             When it repeats a page.
         """
+        for answer in self._pages_of_uploads(prefix):
+            rows = [(row["Key"], row["UploadId"]) for row in answer.get("Uploads", [])]
+            # a server may ignore the prefix: what lies outside belongs to others
+            yield from (row for row in rows if row[0].startswith(prefix))
+
+    def empty_uploads(self, name: str, age_s: float) -> Sequence[str]:
+        """Return the ids of young uploads of `name` that nothing was sent to yet."""
+        return [
+            row["UploadId"]
+            for answer in self._pages_of_uploads(name)
+            for row in answer.get("Uploads", [])
+            if row["Key"] == name
+            and is_younger_than(age_s, row.get("Initiated"), answer)
+            and self._is_empty(name, row["UploadId"])
+        ]
+
+    def _is_empty(self, name: str, upload_id: str) -> bool:
+        try:
+            with self._translated("list the parts of", name):
+                answer = self._client.list_parts(Bucket=self.bucket, Key=name, UploadId=upload_id)
+        except UploadNotFound:
+            return False
+        self._require(answer, "UploadId", _NO_UPLOAD)
+        return not answer.get("Parts") and not answer.get("IsTruncated")
+
+    def _pages_of_uploads(self, prefix: str) -> Iterator[Answer]:
         seen: set[tuple[str, str]] = set()
         after: dict[str, Any] = {}
         while True:
             with self._translated("list the unfinished uploads of"):
-                answer = self._client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix, **after)
+                answer: Answer = self._client.list_multipart_uploads(
+                    Bucket=self.bucket, Prefix=prefix, **after
+                )
             self._require(answer, "Bucket", _NO_UPLOAD)
             rows = [(row["Key"], row["UploadId"]) for row in answer.get("Uploads", [])]
             if not seen.isdisjoint(rows):
                 raise _repeated("unfinished uploads")
             seen.update(rows)
-            # a server may ignore the prefix: what lies outside belongs to others
-            yield from (row for row in rows if row[0].startswith(prefix))
+            yield answer
             if not answer.get("IsTruncated"):
                 return
             if not rows:
@@ -140,9 +179,24 @@ class S3Multipart(S3Core):
                 "UploadIdMarker": answer.get("NextUploadIdMarker") or rows[-1][1],
             }
 
+    def _has_echo(self, answer: Answer, name: str, number: int, sent: str) -> bool:
+        """Tell whether the server states the CRC32 that was `sent`: then it has looked at it."""
+        echo = headers_of(answer).get("x-amz-checksum-crc32")
+        if echo not in (None, sent):
+            raise damaged_part(name, number, f"the CRC32 {echo}", sent)
+        return echo is not None
+
     def _part_etag_tells(self, etag: str, answer: Any) -> bool:
         known = self._provider.upload.part_etag_is_md5 is True
         return known and is_md5(etag) and not is_kms(DEFAULT_PUT, answer)
+
+
+def damaged_part(name: str, number: int, found: str, sent: str) -> IntegrityError:
+    """Return the error for a part of which the server has other bytes than were sent."""
+    return IntegrityError(
+        f"part {number} of {name!r} arrived damaged: the server has {found}, sent was {sent}",
+        remedy="send it again",
+    )
 
 
 def _row(part: PartReceipt) -> Any:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from datalad_s3ext.store.archive import Tier
 from datalad_s3ext.store.base import (
     DEFAULT_PUT,
     Body,
@@ -102,6 +103,10 @@ class Throttled(ObjectStore):
         """Describe an object."""
         return self.inner.head(name)
 
+    def describe(self, name: str) -> ObjectInfo:
+        """Describe an object with what else the server tells."""
+        return self.inner.describe(name)
+
     def get(
         self, name: str, *, start: int = 0, length: int | None = None, if_match: str | None = None
     ) -> RangeReader:
@@ -125,6 +130,10 @@ class Throttled(ObjectStore):
     def delete(self, name: str) -> None:
         """Remove an object."""
         self.inner.delete(name)
+
+    def restore(self, name: str, *, days: int | None, tier: Tier) -> bool:
+        """Ask for a readable copy of an archived object."""
+        return self.inner.restore(name, days=days, tier=tier)
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects below `prefix`."""
@@ -165,6 +174,22 @@ class Throttled(ObjectStore):
         """Yield the unfinished uploads."""
         return self.inner.list_uploads(prefix)
 
+    def empty_uploads(self, name: str, age_s: float) -> Sequence[str]:
+        """Return the ids of young uploads of `name` that nothing was sent to yet."""
+        return self.inner.empty_uploads(name, age_s)
+
+    def list_versions(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the newest versions below `prefix`."""
+        return self.inner.list_versions(prefix, start_after=start_after)
+
+    def versioning(self) -> bool:
+        """Tell whether the bucket keeps old versions."""
+        return self.inner.versioning()
+
+    def enable_versioning(self) -> None:
+        """Have the bucket keep old versions."""
+        self.inner.enable_versioning()
+
     def bucket_exists(self) -> bool:
         """Tell whether the bucket is there."""
         return self.inner.bucket_exists()
@@ -176,6 +201,10 @@ class Throttled(ObjectStore):
     def confirm_s3(self) -> None:
         """Make sure that an S3 service answers."""
         self.inner.confirm_s3()
+
+    def connect_ahead(self) -> None:
+        """Have one more connection ready."""
+        self.inner.connect_ahead()
 
     def close(self) -> None:
         """Free connections."""

@@ -60,6 +60,7 @@ class PartedUpload:
         self._name = name
         self._source = source
         self._rules = rules
+        self._kind = rules.part_kind
         self._pool = pool
         self._progress = progress
         self._journal = journal
@@ -86,10 +87,7 @@ class PartedUpload:
         if self._journal is not None:
             self._journal.forget()
         confirm_size(self._store, self._name, self._source.size_bytes)
-        expected = etag_of_parts(digests)
-        if expected and self._rules.multipart_etags.raises_doubt(etag, expected):
-            read_back(self._store, self._name, spans, digests)
-            self._rules.multipart_etags.learn_that_it_means_nothing()
+        self._judge(spans, digests, receipts, etag)
 
     # -- beginning, or going on -----------------------------------------------------------------
 
@@ -101,7 +99,8 @@ class PartedUpload:
         if self._journal is not None and self._take_up(self._journal, upload, spans):
             return
         began = time.monotonic()
-        self._upload_id = self._store.create_upload(self._name, options=self._rules.options)
+        options = replace(self._rules.options, part_crc32=self._kind == "crc32")
+        self._upload_id = self._store.create_upload(self._name, options=options)
         self._pool.sending.note_answer(time.monotonic() - began)
         if self._journal is not None and not self._journal.begin(upload.with_id(self._upload_id)):
             self._journal.forget()
@@ -135,9 +134,7 @@ class PartedUpload:
 
     def _digest_of(self, span: Span, kind: Kind | None = None) -> Fingerprint:
         with self._source.opened() as file:
-            return FileSlice(file, span.start, span.size_bytes).fingerprint(
-                kind or self._rules.part_kind
-            )
+            return FileSlice(file, span.start, span.size_bytes).fingerprint(kind or self._kind)
 
     # -- the parts ------------------------------------------------------------------------------
 
@@ -167,18 +164,35 @@ class PartedUpload:
         with self._source.opened() as file:
             body = FileSlice(file, span.start, span.size_bytes, on_send=self._progress.add)
             with self._pool.hashing:
-                digest = body.fingerprint(self._rules.part_kind)
+                digest = body.fingerprint(self._kind)
             receipt = self._receipt_from_before(span, digest)
             if receipt is None:
                 receipt = self._store.upload_part(
                     self._name, self._upload_id, span.number, body, span.size_bytes,
                     md5=digest.md5, crc32=digest.crc32,
                 )  # fmt: skip
-                if self._journal is not None:
+                if not receipt.is_echoed:
+                    digest = self._compared_by_md5(span, receipt)
+                elif self._journal is not None:
                     self._journal.note(Confirmed(span.number, digest.text, receipt.etag))
                 self._pool.sending.note(span.size_bytes)
             body.sent()
         return digest, receipt
+
+    def _compared_by_md5(self, span: Span, receipt: PartReceipt) -> Fingerprint:
+        """Return the MD5 of a part whose CRC32 the server has not told back: who knows if it looked.
+
+        Such a part is not noted in the journal either: a later try has to compare it again.
+        """
+        self._rules.crc32.learn_that_it_is_ignored()
+        digest = self._digest_of(span, "md5")
+        if receipt.etag_is_md5 and receipt.etag.lower() != digest.value.hex():
+            raise IntegrityError(
+                f"part {span.number} of {self._name} arrived damaged: the server has {receipt.etag},"
+                f" sent was {digest.value.hex()}",
+                remedy="run the command again",
+            )
+        return digest
 
     def _receipt_from_before(self, span: Span, digest: Fingerprint) -> PartReceipt | None:
         """Return the receipt of an earlier try, if the server still has just these bytes."""
@@ -203,6 +217,29 @@ class PartedUpload:
             if self._is_there(spans, digests):
                 return etag_of_parts(digests) or ""
             raise
+
+    def _judge(
+        self, spans: Sequence[Span], digests: Sequence[Fingerprint], receipts: Sequence[PartReceipt],
+        etag: str,
+    ) -> None:  # fmt: skip
+        """Read the object where nothing else proves that it is what was sent; delete it if it is not.
+
+        An ETag that differs from the usual one speaks against it; without one, so does a part that
+        nobody is known to have compared.
+        """
+        if any(digest.md5 for digest in digests):
+            digests = [
+                digest if digest.md5 else self._digest_of(span, "md5")
+                for span, digest in zip(spans, digests, strict=True)
+            ]
+        expected = etag_of_parts(digests)
+        if etag == expected:
+            return
+        raises_doubt = bool(expected) and self._rules.multipart_etags.raises_doubt(etag, expected or "")
+        if raises_doubt or not all(part.is_echoed or part.etag_is_md5 for part in receipts):
+            read_back(self._store, self._name, spans, digests)
+        if raises_doubt:
+            self._rules.multipart_etags.learn_that_it_means_nothing()
 
     def _is_there(self, spans: Sequence[Span], digests: Sequence[Fingerprint]) -> bool:
         """Tell whether the object is what was sent. Where its ETag does not say so, it is read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +10,7 @@ from datalad_s3ext.errors import LocalError
 from datalad_s3ext.providers.schema import Upload
 from datalad_s3ext.store.base import DEFAULT_PUT, PutOptions
 from datalad_s3ext.transfer.fingerprint import Kind
-from datalad_s3ext.transfer.verify import EtagTrust
+from datalad_s3ext.transfer.verify import ChecksumTrust, EtagTrust
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,12 @@ class UploadRules:
     part_size: int | None = None
     """Bytes of a part; by default chosen from the file's size."""
     options: PutOptions = DEFAULT_PUT
+    crc32: ChecksumTrust = field(default_factory=ChecksumTrust)
 
     @property
     def part_kind(self) -> Kind:
-        """What is sent along with each part."""
-        return "crc32" if self.options.part_crc32 else "md5"
+        """What is sent along with each part of an upload that begins now."""
+        return "crc32" if self.options.part_crc32 and self.crc32.is_compared else "md5"
 
     @classmethod
     def of(

@@ -41,6 +41,21 @@ class EtagTrust:
         self._is_md5 = False
 
 
+class ChecksumTrust:
+    """Whether the server of one bucket compares the CRC32 of a part with its bytes. Safe in threads.
+
+    Presets say it of a service; a server or proxy in its place may take the header for nothing. Who
+    compares tells the CRC32 back: where that is left out once, MD5 digests are sent from then on.
+    """
+
+    def __init__(self) -> None:
+        self.is_compared = True
+
+    def learn_that_it_is_ignored(self) -> None:
+        """Take note of an answer without the CRC32 that was sent."""
+        self.is_compared = False
+
+
 def multipart_etag(digests: Sequence[bytes]) -> str:
     """Return the ETag that AWS gives to an object made of parts with these MD5 digests."""
     whole = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()

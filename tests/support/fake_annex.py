@@ -39,6 +39,8 @@ class FakeAnnex:
         self.uuid = uuid
         self.remote_name = remote_name
         self.asked: list[str] = []
+        self.urls: dict[str, list[str]] = {}
+        """What is recorded for each key."""
         self.answers_questions = True
         if not (cwd / ".git").exists():
             subprocess.run(["git", "init", "-q", str(cwd)], check=True)
@@ -135,7 +137,7 @@ class FakeAnnex:
         if word == "PROGRESS":
             self.progress.append(int(rest))
             return True
-        if word in ("DEBUG", "INFO", "SETCREDS"):
+        if word in ("DEBUG", "INFO", "SETCREDS", "SETURIMISSING", "SETURIPRESENT"):
             self.asked.append(message)
             return True
         answers = {
@@ -145,6 +147,13 @@ class FakeAnnex:
             "GETGITDIR": "VALUE .git",
             "GETGITREMOTENAME": f"VALUE {self.remote_name}",
         }
+        if word == "GETURLS" and self.answers_questions:
+            self.asked.append(message)
+            key, _, beginning = rest.partition(" ")
+            found = [url for url in self.urls.get(key, []) if url.startswith(beginning)]
+            for url in [*found, ""]:
+                self.send(f"{prefix}VALUE {url}")
+            return True
         if word not in answers or not self.answers_questions:
             return False
         self.asked.append(message)

@@ -68,7 +68,7 @@ def test_extras_in_the_documentation_exist():
         for extra in "".join(group).split(",")
     }
 
-    assert named == {"annex", "local", "test", "check", "docs", "bench"}
+    assert named == {"annex", "local", "test", "check", "docs", "bench", "fs", "mount"}
     assert named <= extras
 
 

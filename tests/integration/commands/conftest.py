@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.commands.helpers import publish
+from tests.support.profiles import use_profile
 from tests.support.servers import Endpoint, boto3_client
 
 
@@ -73,11 +74,5 @@ def public(moto: Endpoint, bucket_name: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def profile(seaweed: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Return the name of a profile with the keys of SeaweedFS."""
-    file = tmp_path / "credentials"
-    file.write_text(
-        f"[lab]\naws_access_key_id = {seaweed.access_key_id}\n"
-        f"aws_secret_access_key = {seaweed.secret_access_key}\n"
-    )
     with monkeypatch.context() as patch:
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-        yield "lab"
+        yield use_profile(seaweed, tmp_path, patch)

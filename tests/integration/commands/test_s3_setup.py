@@ -11,13 +11,17 @@ from tests.integration.commands.conftest import PublicBucket
 from tests.integration.commands.helpers import (
     BOTH_TYPES,
     PRESET,
+    QUIET,
     objects,
     recorded,
     setup,
     state,
 )
+from tests.support.faults import Answer
+from tests.support.relay import Relay
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint
+from tests.support.wire import Request
 
 pytestmark = [pytest.mark.annex, pytest.mark.server]
 
@@ -253,3 +257,27 @@ def test_the_next_step_is_quoted_for_the_shell(
 
     assert record["status"] == "ok", record
     assert record["message"].endswith("""next: datalad push --to 'lab'"'"'s'""")
+
+
+def test_metadata_of_a_new_bucket_go_along(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datalad_s3ext.commands.s3_setup import S3Setup
+
+    made: list[Request] = []
+
+    def note(request: Request) -> bool:
+        if request.method == "PUT" and request.path.strip("/") == bucket_name:
+            made.append(request)
+        return False
+
+    with Relay(keys.url) as relay, monkeypatch.context() as patch:
+        patch.setenv("S3X_TRUST_ENDPOINT", relay.url)
+        relay.answer(note, Answer(200))
+        (record,) = S3Setup()(
+            "internet-archive", ["x-amz-meta=title=Brains", "signature=v2"], endpoint=relay.url,
+            bucket=bucket_name, name="s3", dataset=str(annex.path), **QUIET,
+        )  # fmt: skip
+
+    assert record["status"] == "ok", record["message"]
+    assert [request.headers["x-archive-meta-title"] for request in made] == ["Brains"]

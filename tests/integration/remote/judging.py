@@ -37,9 +37,12 @@ def judge_again(bench: Bench, cells: Sequence[Cell], again: Sequence[Cell]) -> N
 
 
 def _judge_uploads(bench: Bench, cell: Cell, unknown: Uploads) -> None:
-    """An upload that nobody knows of is one whose id never arrived, and it is empty."""
+    """No upload is left that nobody knows of.
+
+    moto says of each upload that it was begun in 2010: one whose id never arrived is not found there.
+    """
     mine = [upload for upload in unknown if upload[0] == cell.name]
-    if cell.step.name == "create":
+    if cell.step.name == "create" and bench.endpoint.kind == "moto":
         cell.require(not any(bench.has_parts(*upload) for upload in mine), "leaks parts")
     else:
         cell.require(not mine, f"leaks {len(mine)} uploads")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.integration.remote.test_requests import ALL, key_of, started
 from tests.support.fake_annex import FakeAnnex
-from tests.support.faults import has_method, s3_error
+from tests.support.faults import has_method, s3_error, truncate
 from tests.support.relay import Relay
 from tests.support.servers import Endpoint, boto3_client
 from tests.unit.remote.test_exports import tree_of, write_log
@@ -202,3 +203,68 @@ def test_jobs_that_talk_at_the_same_time_keep_their_files_apart(
     assert names(seaweed, new_bucket) == {f"new {job}" for job in jobs}
     for job in jobs:
         assert (tmp_path / f"out{job}").read_bytes() == (tmp_path / f"in{job}").read_bytes()
+
+
+def test_a_file_that_could_not_be_removed_is_not_taken_for_the_next(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    """git-annex would skip storing the file of the same size that has the name now."""
+    client = boto3_client(seaweed)
+    client.put_object(Bucket=new_bucket, Key="f", Body=b"old")
+    (tmp_path / "in").write_bytes(b"new")
+    key = key_of(b"new")
+    with (
+        Relay(seaweed.url) as relay,
+        started(seaweed.at(relay.url), new_bucket, tmp_path, exporttree="yes") as remote,
+    ):
+        remote.start()
+        relay.answer(has_method("DELETE"), s3_error(403, "AccessDenied"))
+        assert ask(remote, "f", "REMOVEEXPORT K--k").startswith("REMOVE-FAILURE K--k ")
+
+        answer = ask(remote, "f", f"CHECKPRESENTEXPORT {key}")
+
+        assert answer.startswith(f"CHECKPRESENT-UNKNOWN {key} f is there, but ")
+        assert ask(remote, "f", f"TRANSFEREXPORT STORE {key} in") == f"TRANSFER-SUCCESS STORE {key}"
+        assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-SUCCESS {key}"
+
+
+def test_a_removal_whose_answer_was_lost_leaves_a_file_that_is_absent(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="f", Body=b"old")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "config", "remote.s3x-test.s3x-retries", "0"], cwd=tmp_path, check=True)
+    with (
+        Relay(seaweed.url) as relay,
+        started(seaweed.at(relay.url), new_bucket, tmp_path, exporttree="yes") as remote,
+    ):
+        remote.start(ALL)
+        relay.shapers_of_answers.add(has_method("DELETE"), truncate(0, reset=True), 9)
+        remote.send("J 1 EXPORT f")
+        assert remote.ask("J 1 REMOVEEXPORT K--k").startswith("J 1 REMOVE-FAILURE K--k ")
+
+        remote.send("J 2 EXPORT f")
+        assert remote.ask("J 2 CHECKPRESENTEXPORT K--k") == "J 2 CHECKPRESENT-FAILURE K--k"
+
+
+@pytest.mark.parametrize("refused", ["PUT", "DELETE"])
+def test_a_file_that_could_not_be_renamed_is_not_taken_for_the_next(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path, refused: str
+) -> None:
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="f", Body=b"old")
+    key = key_of(b"new")
+    with (
+        Relay(seaweed.url) as relay,
+        started(seaweed.at(relay.url), new_bucket, tmp_path, exporttree="yes") as remote,
+    ):
+        remote.start()
+        relay.answer(has_method(refused), s3_error(403, "AccessDenied"), 9)
+        assert ask(remote, "f", "RENAMEEXPORT K--k g") == "RENAMEEXPORT-FAILURE K--k"
+
+        answer = ask(remote, "f", f"CHECKPRESENTEXPORT {key}")
+        relay.heal()
+        is_removed = ask(remote, "f", "REMOVEEXPORT K--k")
+
+        assert answer.startswith(f"CHECKPRESENT-UNKNOWN {key} f is there, but ")
+        assert is_removed == "REMOVE-SUCCESS K--k"
+        assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"

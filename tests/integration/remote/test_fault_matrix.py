@@ -27,10 +27,10 @@ no connection at all                   is no fault of one request: it has tests 
                                        with every operation
 =====================================  ===========================================================
 
-What cannot be helped: a server may have begun an upload whose id never arrived, or arrived damaged.
-Such an upload is empty; cells of "create" allow it as long as it holds no part. And what git-annex
-verifies after us is not ours to refuse: a byte flipped on the way down is received as it came, unless
-git-annex leaves the verification to s3x.
+What cannot be helped: what git-annex verifies after us is not ours to refuse. A byte flipped on the way
+down is received as it came, unless git-annex leaves the verification to s3x. And a server that does not
+tell when an upload was begun, as moto does not, keeps one whose id never arrived, or arrived damaged:
+such an upload is empty.
 """
 
 from __future__ import annotations
@@ -232,13 +232,15 @@ GROUPS = {
         ),
     ],
 }  # fmt: skip
-LIMITS_S = {"store": (2.5, 3.75), "retrieve": (1.5, 2.25), "export": (1, 3)}
-"""Of silence and of patience; otherwise 1 and 1.5. Many large uploads keep a server busy, and the first
-copy takes time before it is sent: boto3 is imported for it."""
+LIMITS_S = {"store": (6, 20), "retrieve": (1.5, 6), "export": (1, 10)}
+"""Of silence and of patience; otherwise 1 and 5. Many large uploads keep a server busy, and the first
+copy takes time before it is sent: boto3 is imported for it. Where a fault lasts, the number of attempts
+ends it; patience is for a machine that has other work, too."""
 
 
-OWN_WAYS = {("rclone", PART, "a stall of what is sent")}
-"""rclone locks an upload while it reads a part of it, until TCP gives the connection up."""
+OWN_WAYS = {("rclone", PART, "a stall of what is sent"), ("rclone", COMPLETE, "a truncated answer")}
+"""rclone locks an upload while it reads a part of it, until TCP gives the connection up. And what it says
+to a second completion is a plain 404 when it is cut off: then the object is read, which is there."""
 
 
 # -- the matrix -----------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ def is_left_out(
 @pytest.mark.parametrize("group", GROUPS)
 def test_matrix(endpoint: Endpoint, group: str, bucket_name: str, tmp_path: Path) -> None:
     cells = cells_of(group, endpoint.kind)
-    stall_s, patience_s = LIMITS_S.get(group, (1, 1.5))
+    stall_s, patience_s = LIMITS_S.get(group, (1, 5))
     for cell in cells:
         if group == "verify":
             cell.fault = replace(cell.fault, once="bad", for_ever="bad")

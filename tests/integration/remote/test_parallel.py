@@ -14,18 +14,18 @@ SEVERAL = 4
 
 
 def test_parts_of_one_file_go_up_and_come_down_side_by_side(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+    seaweed: Endpoint, marked_bucket: str, tmp_path: Path
 ) -> None:
     content = os.urandom(48 * MIB)
     (tmp_path / "in").write_bytes(content)
     key = key_of(content)
     with Relay(seaweed.url, latency_s=0.01) as relay:
-        with started(seaweed.at(relay.url), new_bucket, tmp_path, partsize="8MiB") as annex:
+        with started(seaweed.at(relay.url), marked_bucket, tmp_path, partsize="8MiB") as annex:
             annex.start()
             assert annex.ask(f"TRANSFER STORE {key} in") == f"TRANSFER-SUCCESS STORE {key}"
         up = relay.connections
 
-        with started(seaweed.at(relay.url), new_bucket, tmp_path) as annex:
+        with started(seaweed.at(relay.url), marked_bucket, tmp_path) as annex:
             annex.start()
             answer = annex.ask(f"TRANSFER RETRIEVE {key} out")
         down = relay.connections - up
@@ -37,18 +37,18 @@ def test_parts_of_one_file_go_up_and_come_down_side_by_side(
 
 
 def test_a_growing_file_is_at_every_moment_a_true_beginning(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+    seaweed: Endpoint, marked_bucket: str, tmp_path: Path
 ) -> None:
     content = os.urandom(48 * MIB)
     (tmp_path / "in").write_bytes(content)
     key = key_of(content)
     seen: set[int] = set()
-    with started(seaweed, new_bucket, tmp_path) as annex:
+    with started(seaweed, marked_bucket, tmp_path) as annex:
         annex.start()
         assert annex.ask(f"TRANSFER STORE {key} in") == f"TRANSFER-SUCCESS STORE {key}"
     with (
         Relay(seaweed.url, rate_bytes_per_s=4 * MIB) as relay,
-        started(seaweed.at(relay.url), new_bucket, tmp_path) as annex,
+        started(seaweed.at(relay.url), marked_bucket, tmp_path) as annex,
     ):
         annex.start()
         annex.send(f"TRANSFER RETRIEVE {key} out")

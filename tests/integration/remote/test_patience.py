@@ -62,9 +62,9 @@ class Place:
 
 
 @pytest.fixture
-def place(seaweed: Endpoint, new_bucket: str, tmp_path: Path) -> Iterator[Place]:
+def place(seaweed: Endpoint, marked_bucket: str, tmp_path: Path) -> Iterator[Place]:
     with Relay(seaweed.url) as relay:
-        yield Place(seaweed, new_bucket, tmp_path, relay)
+        yield Place(seaweed, marked_bucket, tmp_path, relay)
 
 
 def is_get(request: faults.Request) -> bool:

@@ -225,13 +225,13 @@ def test_remembered_keys_are_used_without_any_environment(
 
 
 def test_eight_jobs_work_side_by_side_in_one_process(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+    seaweed: Endpoint, marked_bucket: str, tmp_path: Path
 ) -> None:
     contents = [os.urandom(20_000 + n) for n in range(24)]
     for number, content in enumerate(contents):
         (tmp_path / str(number)).write_bytes(content)
 
-    with started(seaweed, new_bucket, tmp_path) as annex:
+    with started(seaweed, marked_bucket, tmp_path) as annex:
         annex.start(ALL)
         assert annex.ask("J 1 PREPARE") == "J 1 PREPARE-SUCCESS"
         answers = set()

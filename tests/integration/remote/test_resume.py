@@ -59,7 +59,7 @@ def settle(relay: Relay) -> None:
 
 @pytest.mark.parametrize(("number", "size", "percent"), ENDS)
 def test_an_upload_goes_on_where_it_ended(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path,
+    seaweed: Endpoint, marked_bucket: str, tmp_path: Path,
     number: signal.Signals | None, size: int, percent: int,
 ) -> None:  # fmt: skip
     content = os.urandom(size)
@@ -67,43 +67,43 @@ def test_an_upload_goes_on_where_it_ended(
     key = key_of(content)
     client = boto3_client(seaweed)
     with Relay(seaweed.url, rate_bytes_per_s=size // 16) as relay:
-        with started(seaweed.at(relay.url), new_bucket, tmp_path, partsize="5MiB") as annex:
+        with started(seaweed.at(relay.url), marked_bucket, tmp_path, partsize="5MiB") as annex:
             annex.start(ALL)
             annex.send(f"J 1 TRANSFER STORE {key} in")
             with interrupted(annex, number):
                 wait_for(annex, lambda: relay.bytes_up, size * percent // 100)
         settle(relay)
-        assert "Contents" not in client.list_objects_v2(Bucket=new_bucket, Prefix="SHA256E")
-        (upload,) = client.list_multipart_uploads(Bucket=new_bucket)["Uploads"]
-        parts = client.list_parts(Bucket=new_bucket, Key=key, UploadId=upload["UploadId"])
+        assert "Contents" not in client.list_objects_v2(Bucket=marked_bucket, Prefix="SHA256E")
+        (upload,) = client.list_multipart_uploads(Bucket=marked_bucket)["Uploads"]
+        parts = client.list_parts(Bucket=marked_bucket, Key=key, UploadId=upload["UploadId"])
         whole = {
             part["PartNumber"] for part in parts.get("Parts", []) if part["Size"] in (PART, size % PART)
         }
         left = size - sum(min(PART, size - PART * (number - 1)) for number in whole)
         before, relay.rate_bytes_per_s = relay.bytes_up, None
-        with started(seaweed.at(relay.url), new_bucket, tmp_path, partsize="5MiB") as annex:
+        with started(seaweed.at(relay.url), marked_bucket, tmp_path, partsize="5MiB") as annex:
             annex.start(ALL)
             answer = annex.ask(f"J 1 TRANSFER STORE {key} in")
         sent = relay.bytes_up - before
 
     assert answer == f"J 1 TRANSFER-SUCCESS STORE {key}"
     assert sent <= left * 1.05 + OVERHEAD
-    assert client.get_object(Bucket=new_bucket, Key=key)["Body"].read() == content
-    assert client.list_multipart_uploads(Bucket=new_bucket).get("Uploads", []) == []
+    assert client.get_object(Bucket=marked_bucket, Key=key)["Body"].read() == content
+    assert client.list_multipart_uploads(Bucket=marked_bucket).get("Uploads", []) == []
     assert list((tmp_path / ".git" / "annex" / "s3x").glob("*/*")) == []
 
 
 @pytest.mark.parametrize(("number", "size", "percent"), ENDS)
 def test_a_download_goes_on_where_it_ended(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path,
+    seaweed: Endpoint, marked_bucket: str, tmp_path: Path,
     number: signal.Signals | None, size: int, percent: int,
 ) -> None:  # fmt: skip
     content = os.urandom(size)
     key = key_of(content)
-    boto3_client(seaweed).put_object(Bucket=new_bucket, Key=key, Body=content)
+    boto3_client(seaweed).put_object(Bucket=marked_bucket, Key=key, Body=content)
     out = tmp_path / "out"
     with Relay(seaweed.url, rate_bytes_per_s=size // 16) as relay:
-        with started(seaweed.at(relay.url), new_bucket, tmp_path) as annex:
+        with started(seaweed.at(relay.url), marked_bucket, tmp_path) as annex:
             annex.start(ALL)
             annex.send(f"J 1 TRANSFER RETRIEVE {key} out")
             with interrupted(annex, number):
@@ -112,7 +112,7 @@ def test_a_download_goes_on_where_it_ended(
         assert content.startswith(out.read_bytes())
         left = size - out.stat().st_size
         before, relay.rate_bytes_per_s = relay.bytes_down, None
-        with started(seaweed.at(relay.url), new_bucket, tmp_path) as annex:
+        with started(seaweed.at(relay.url), marked_bucket, tmp_path) as annex:
             annex.start(ALL)
             answer = annex.ask(f"J 1 TRANSFER RETRIEVE {key} out")
         received = relay.bytes_down - before
@@ -124,24 +124,24 @@ def test_a_download_goes_on_where_it_ended(
 
 
 def test_other_bytes_under_the_same_name_begin_anew(
-    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+    seaweed: Endpoint, marked_bucket: str, tmp_path: Path
 ) -> None:
     """As with encryption: git-annex encrypts anew each time, and the name stays."""
     name = "GPGHMACSHA1--0123456789abcdef0123456789abcdef01234567"
     client = boto3_client(seaweed)
     with Relay(seaweed.url, rate_bytes_per_s=8 * MIB) as relay:
         (tmp_path / "in").write_bytes(os.urandom(SIZE))
-        with started(seaweed.at(relay.url), new_bucket, tmp_path, partsize="5MiB") as annex:
+        with started(seaweed.at(relay.url), marked_bucket, tmp_path, partsize="5MiB") as annex:
             annex.start(ALL)
             annex.send(f"J 1 TRANSFER STORE {name} in")
             with interrupted(annex, signal.SIGKILL):
                 wait_for(annex, lambda: relay.bytes_up, SIZE // 2)
     content = os.urandom(SIZE)
     (tmp_path / "in").write_bytes(content)
-    with started(seaweed, new_bucket, tmp_path, partsize="5MiB") as annex:
+    with started(seaweed, marked_bucket, tmp_path, partsize="5MiB") as annex:
         annex.config["endpoint"] = seaweed.url
         annex.start(ALL)
 
         assert annex.ask(f"J 1 TRANSFER STORE {name} in") == f"J 1 TRANSFER-SUCCESS STORE {name}"
 
-    assert client.get_object(Bucket=new_bucket, Key=name)["Body"].read() == content
+    assert client.get_object(Bucket=marked_bucket, Key=name)["Body"].read() == content

@@ -108,7 +108,8 @@ def test_sensible_chunks_are_fine(chunk: str) -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "expected"),
-    [("STANDART_IA", r"did you mean STANDARD_IA\?$"), ("standard_ia", "did you mean STANDARD_IA"),
+    [("STANDART_IA", r"did you mean STANDARD_IA\? choose from STANDARD, "),
+     ("standard_ia", "did you mean STANDARD_IA"),
      ("FOO", "choose from STANDARD, ")],
 )  # fmt: skip
 def test_a_storage_class_that_the_service_lacks_is_refused(wanted: str, expected: str) -> None:

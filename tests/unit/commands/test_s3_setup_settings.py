@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from datalad_s3ext.commands._checks import check_names, check_wish
 from datalad_s3ext.commands._decide import changed_parameters, decide
 from datalad_s3ext.commands._settings import (
     Change,
@@ -224,7 +227,7 @@ def test_a_special_remote_of_another_type_is_left_alone() -> None:
 
 
 def test_git_annex_cannot_change_the_type() -> None:
-    with pytest.raises(ConfigError, match=r"cannot change the type.*--sameas=s3"):
+    with pytest.raises(ConfigError, match=r"cannot change the type.*s3-migrate s3 --to"):
         _decide([remote(type="S3", host="s3.example.org")], wish())
 
 
@@ -249,3 +252,27 @@ def test_two_remotes_of_one_name_are_ambiguous_unless_one_is_in_use() -> None:
     with pytest.raises(ConfigError, match="2 special remotes named 's3'"):
         _decide([first, second], wish())
     assert _decide([first, remote()], wish(), names=("s3",)) == "nothing"
+
+
+def test_metadata_may_be_given_in_the_form_of_built_in_s3() -> None:
+    pairs = ["x-amz-meta-lab=vision group", "x-amz-meta=grant=7", "x-archive-meta-title=a&b"]
+
+    settings, _ = split_settings(pairs, OTHER, "s3x")
+
+    assert settings == {"x-amz-meta": "grant=7&lab=vision+group&title=a%26b"}
+    assert split_settings(pairs[:1], OTHER, "S3")[0] == {"x-amz-meta-lab": "vision group"}
+
+
+def test_storage_classes_by_size_are_settings_like_others() -> None:
+    pair = "storageclass=GLACIER_IR>=1MiB STANDARD"
+
+    assert split_settings([pair], OTHER, "s3x")[0] == {"storageclass": "GLACIER_IR>=1MiB STANDARD"}
+
+
+def test_an_access_point_may_be_the_bucket() -> None:
+    bucket = "arn:aws:s3:eu-west-1:123456789012:accesspoint/lab"
+    aws = load_provider("aws")
+    there = resolve(aws, region="eu-west-1", environ={})
+
+    check_names("s3", bucket, "")
+    check_wish(replace(wish(), provider=aws, connection=there, bucket=bucket))

@@ -20,14 +20,14 @@ def test_it_uses_only_extensions_that_both_sides_know(tmp_path: Path) -> None:
 
         answer = annex.ask("EXTENSIONS INFO TRANSFER-RETRIEVE-URL ASYNC SOMETHINGNEW")
 
-        assert answer == "EXTENSIONS INFO ASYNC"
+        assert answer == "EXTENSIONS INFO TRANSFER-RETRIEVE-URL ASYNC"
 
 
 def test_nothing_heavy_is_imported_before_the_store_is_needed(tmp_path: Path) -> None:
     log = tmp_path / "imports"
     with FakeAnnex(CONFIG, cwd=tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1"}, stderr=log) as annex:
         annex.start()
-        assert annex.ask("LISTCONFIGS").startswith("CONFIG bucket ")
+        assert annex.ask("LISTCONFIGS").startswith("CONFIG accelerate ")
         while annex.receive() != "CONFIGEND":
             pass
         assert annex.ask("EXPORTSUPPORTED") == "EXPORTSUPPORTED-SUCCESS"

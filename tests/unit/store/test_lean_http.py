@@ -258,3 +258,26 @@ def test_bytes_that_wait_inside_of_tls_end_a_connection(
         assert (other is connection) is is_kept
         done.set()
         thread.join()
+
+
+# -- connections made before they are needed -------------------------------------------------------
+
+
+def test_a_connection_made_ahead_is_the_next_one(line: Line) -> None:
+    line.connections.prepare()
+    peer, _ = line.listener.accept()
+    with peer:
+        line.connections.take().send(b"?")
+
+        assert peer.recv(1) == b"?"
+
+
+def test_that_none_can_be_made_ahead_is_no_fault() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        origin = Origin("127.0.0.1", gone.getsockname()[1])
+    connections = Connections(origin, connect_timeout_s=1, read_timeout_s=1)
+
+    connections.prepare()
+
+    with pytest.raises(NoConnection):
+        connections.take()

@@ -62,12 +62,13 @@ def test_an_upload_begins_and_ends_without_botocore(server: RawServer) -> None:
     )
 
 
-def test_metadata_goes_through_botocore(server: RawServer) -> None:
+def test_metadata_does_not_need_botocore(server: RawServer) -> None:
     server.connections = [[answer("200 OK", BEGUN)]]
 
     assert opened(server.url).create_upload("a", options=PutOptions(metadata={"x": "y"})) == "id/+1"
 
-    assert b"Boto" in server.requests[0]
+    assert b"Boto" not in server.requests[0]
+    assert b"x-amz-meta-x: y" in server.requests[0]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_xml_that_is_none() -> None:
         (400, "ExpiredToken", errors.CredentialsError),
         (400, "InvalidToken", errors.CredentialsError),
         (403, "RequestTimeTooSkewed", errors.ConfigError),
-        (403, "InvalidObjectState", errors.Unsupported),
+        (403, "InvalidObjectState", errors.ObjectArchived),
         (503, "SlowDown", errors.TransientError),
         (503, "503", errors.TransientError),
         (502, "502", errors.TransientError),

@@ -254,7 +254,7 @@ class ObjectStore(ABC):
 
     def list_versions(
         self,
-        prefix: str = "",
+        prefix: str = "",  # noqa: ARG002
         *,
         start_after: str = "",  # noqa: ARG002
     ) -> Iterator[ObjectInfo]:

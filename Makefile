@@ -17,10 +17,10 @@ DEMO_PACKAGE := nibabel>=5.3,<6
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check lint types layers docs changelog clean
+.PHONY: help demo test bench bench-reading check lint types layers docs changelog clean
 
 help:  ## show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/.has-annex,local $(if $(DATA),,$(DEMO_FILES)/.unpacked)  ## send real files to a local S3 server and back (DATA=folder: yours)
 	@$(RUN) python docs/demo.py $(if $(DATA),--data "$(DATA)",--package $(DEMO_FILES)/nibabel)
@@ -28,9 +28,13 @@ demo: .venv/.has-annex,local $(if $(DATA),,$(DEMO_FILES)/.unpacked)  ## send rea
 test: .venv/.has-test  ## run the tests (ALL=1: the thorough ones, too; ARGS="-k name": some of them)
 	@$(RUN) python -m pytest -n 2 --dist worksteal $(if $(ALL),,-m "not thorough") $(ARGS)
 
-bench: .venv/.has-bench  ## compare our speed with others' (ARGS="--works 'relay-*' --rounds 3"; ARGS=--help)
+bench: .venv/.has-bench  ## compare our speed with others'; without ARGS, that of reading, too (ARGS="--works 'relay-*' --rounds 3"; ARGS=--help)
 	@$(RUN) python benchmarks/first_reply.py
-	@$(RUN) python -m benchmarks.bench $(ARGS)
+	@$(RUN) python -m benchmarks.bench $(ARGS); missed=$$?; \
+	    $(if $(ARGS),,$(RUN) python -m benchmarks.reading || missed=1;) exit $$missed
+
+bench-reading: .venv/.has-bench  ## compare reading without downloading with s3fs and datalad get (ARGS=--help)
+	@$(RUN) python -m benchmarks.reading $(ARGS)
 
 check: lint types layers docs  ## lint, types, layers and docs
 

@@ -92,8 +92,9 @@ def _arguments() -> argparse.Namespace:
 def _measure(asked: argparse.Namespace, results: dict[str, Any], store: Path) -> None:
     chosen = _chosen(asked.works, asked.slow)
     works = [work.scaled_down() if asked.scale == "small" else work for work in chosen]
-    about = _about_this_machine()
-    parent = asked.scratch or _roomy_folder(max(work.total_bytes for work in works))
+    about = about_this_machine()
+    needed_bytes = DATA_FACTOR * max(work.total_bytes for work in works) + GIB
+    parent = asked.scratch or roomy_folder(needed_bytes)
     about["data in"] = f"``{parent}``"
     scratch = Path(tempfile.mkdtemp(prefix="s3ext-bench-", dir=parent))
     before, tempfile.tempdir = tempfile.tempdir, str(scratch)  # the server's data goes there, too
@@ -121,17 +122,17 @@ def _chosen(patterns: Sequence[str] | None, slow_too: bool) -> list[Work]:
     return found
 
 
-def _roomy_folder(data_bytes: int) -> Path:
+def roomy_folder(needed_bytes: float) -> Path:
     """Return the RAM disk when repository and server fit, so that no disk's moods are measured."""
-    needed = DATA_FACTOR * data_bytes + GIB
     if MEMORY_DISK.is_dir():
         free_memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if min(shutil.disk_usage(MEMORY_DISK).free, free_memory) > needed:
+        if min(shutil.disk_usage(MEMORY_DISK).free, free_memory) > needed_bytes:
             return MEMORY_DISK
     return Path(tempfile.gettempdir())
 
 
-def _about_this_machine() -> dict[str, str]:
+def about_this_machine() -> dict[str, str]:
+    """Return what stands above the tables."""
     annex = subprocess.run(
         ["git-annex", "version", "--raw"], capture_output=True, text=True, check=False
     )

@@ -179,8 +179,8 @@ def write_docs(results: Mapping[str, Any], folder: Path) -> list[Path]:
     text = [
         ".. Written by `make bench`; what is changed by hand is lost.\n",
         *_about(results),
-        _list_table("Seconds (medians), and what was asked for", overview(found)),
-        _list_table("Spread, memory and CPU", details(found)),
+        list_table("Seconds (medians), and what was asked for", overview(found)),
+        list_table("Spread, memory and CPU", details(found)),
         *_about_skipped(results),
     ]
     tables.write_text("\n".join(text), encoding="utf-8")
@@ -204,7 +204,8 @@ def _about_skipped(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"Not measured: {tool}, ``{why}``\n"
 
 
-def _list_table(title: str, rows: Sequence[Sequence[str]]) -> str:
+def list_table(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """Return a table for the documentation."""
     body = "".join(
         "".join(f"    {'* -' if column == 0 else '  -'} {cell}\n" for column, cell in enumerate(row))
         for row in rows

@@ -103,7 +103,7 @@ def carry_out(
     outcome = Outcome()
     folder = scratch / work.name
     with ExitStack() as stack:
-        stack.callback(_remove, folder)
+        stack.callback(remove, folder)
         folder.mkdir()
         server = stack.enter_context(SeaweedServer())
         relay = stack.enter_context(RelayProcess(server.url)) if work.network == "relay" else None
@@ -174,7 +174,7 @@ class _Lane:
                 yield sample
             self._check(repo)
         finally:
-            _remove(repo.path)
+            remove(repo.path)
 
     def _measure(
         self, direction: cases.Direction, number: int, repo: AnnexRepo, relay: RelayProcess | None
@@ -201,7 +201,7 @@ class _Lane:
 
     def _drop(self, repo: AnnexRepo) -> None:
         if isinstance(self.tool, S5cmd):
-            _remove(repo.path / "plain")
+            remove(repo.path / "plain")
         else:
             repo.annex("drop", "--force", "--quiet", ".")
 
@@ -237,7 +237,7 @@ class _Janitor:
     def clean(self, tool: Tool) -> None:
         """Leave in the bucket only what was noted, and room for more."""
         if isinstance(tool, Null):
-            _remove(tool.folder)
+            remove(tool.folder)
             tool.folder.mkdir()
         keys = list(self._keys(tool.bucket))
         for begin in range(0, len(keys), 1000):
@@ -293,7 +293,7 @@ def _clone(source: Path, target: Path) -> None:
     shutil.copytree(source, target, symlinks=True, copy_function=copy)
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Remove a folder; git-annex takes the right to write from some."""
     for path, folders, _ in os.walk(folder):
         for name in folders:

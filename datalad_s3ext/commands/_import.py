@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from datalad_s3ext.errors import ConfigError, S3xError
 from datalad_s3ext.providers.resolve import Connection
-from datalad_s3ext.repo import annex, branches
+from datalad_s3ext.repo import annex, branches, remotes
 from datalad_s3ext.repo.annex import AnnexError
 
-ALL_ANNEXED: Mapping[str, str] = {"annex.largefiles": "anything"}
-"""Rules that look into files, as DataLad's text2git has, would need the content of all of them."""
+KEPT_IN_GIT_BELOW = "10mb"
+"""A file of git that is larger in the bucket is annexed: a bucket is not to fill git."""
+LONGEST_RULE_BYTES = 100_000
+"""Linux takes no environment variable of more than 128 KiB."""
+_MEANS_MORE = frozenset(" \t()*?[]\\=\"'")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def import_tree(path: Path, name: str) -> Imported:
     branch = branches.branch_of(path)
     before = branches.commit_of(path, "HEAD")
     old = branches.commit_of(path, f"refs/remotes/{name}/{branch}")
-    notes = _import(path, name, branch)
+    notes = _import(path, name, branch, largefiles(in_git_now(path, before)))
     new = branches.commit_of(path, f"refs/remotes/{name}/{branch}")
     if new is None:
         return Imported(0, 0, 0, notes)
@@ -108,9 +111,45 @@ def is_readable_by_all(connection: Connection, place: Place) -> bool:
         store.close()
 
 
-def _import(path: Path, name: str, branch: str) -> tuple[str, ...]:
+def in_git_now(path: Path, commit: str | None) -> list[str]:
+    """Return the files of `commit` that git keeps itself."""
+    from datalad_s3ext.repo.in_git import files_in_git
+
+    return files_in_git(remotes.git_folder(path), commit) if commit else []
+
+
+def largefiles(in_git: Sequence[str]) -> str:
+    """Return git-annex's rule that annexes all files, but for those `in_git` already.
+
+    As links they would stand in conflict with what git keeps. The data set's own rules do not count:
+    those that look into files, as DataLad's text2git has, would need the content of all of them.
+
+    Raises
+    ------
+    ConfigError
+        There are too many for a rule.
+    """
+    if not in_git:
+        return "anything"
+    # 10.20261026 compares with ./NAME when it imports, with NAME elsewhere
+    names = " or ".join(f"include={dot}{_globbed(name)}" for name in in_git for dot in ("", "./"))
+    rule = f"largerthan={KEPT_IN_GIT_BELOW} or not ( {names} )"
+    if len(rule.encode("utf-8", "surrogateescape")) > LONGEST_RULE_BYTES:
+        raise ConfigError(
+            f"git keeps {len(in_git)} files of this data set itself, too many to tell git-annex of",
+            remedy="import into a data set of its own, and make that a subdataset",
+        )
+    return rule
+
+
+def _globbed(name: str) -> str:
+    """Return a pattern that fits `name`; what would end it or mean more fits any character."""
+    return "".join("?" if char in _MEANS_MORE or not char.isprintable() else char for char in name)
+
+
+def _import(path: Path, name: str, branch: str, rule: str) -> tuple[str, ...]:
     # one at a time: with -J, git-annex 10.20261026 waits for ever once a key was refused
-    config = annex.config_environment(ALL_ANNEXED, os.environ)
+    config = annex.config_environment({"annex.largefiles": rule}, os.environ)
     said = annex.run_annex(
         path, "import", branch, "--from", name, "--no-content", "--json",
         env=config,

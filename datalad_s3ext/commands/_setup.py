@@ -26,6 +26,8 @@ from datalad_s3ext.store.base import ObjectStore
 from datalad_s3ext.store.probe import about_new_bucket, probe, retold
 
 Autoenable = Literal["auto", "yes", "no"]
+NEXT = "; next: "
+"""After it, at the end of a message, stands what to type next."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Setup:
     autoenable: Autoenable = "auto"
     dry_run: bool = False
     verify_by: VerifyBy | None = None
+    other_way_of: str | None = None
+    """A remote in use here with the same content: this one becomes another way to it."""
 
     def run(self, path: Path, below: str = "") -> Outcome:
         """Set the remote up in the data set at `path`; on failure nothing is recorded.
@@ -76,6 +80,7 @@ class Setup:
         if self.wish.remote_type == "s3x":
             annex.check_program(remotes.PROGRAM)
         known, names = remotes.special_remotes(path), remotes.git_remote_names(path)
+        known = self._without_other_way(known)
         verdict = decide(known, names, self.wish, wanted, self.existing)
         verdict = self._even_if_nothing_changes(path, verdict)
         self._check_verification(path, wanted, verdict)
@@ -85,17 +90,38 @@ class Setup:
             return self._plan(path, prefix, wanted, verdict)
         return self._carry_out(path, prefix, wanted, verdict)
 
+    def _without_other_way(self, known: Sequence[SpecialRemote]) -> list[SpecialRemote]:
+        """Return all of `known` but the remote that this one is another way of.
+
+        Raises
+        ------
+        ConfigError
+            This one is there already, and has other content.
+        """
+        if self.other_way_of is None:
+            return list(known)
+        other = only(known, self.other_way_of)
+        for one in known:
+            if self.wish.name in {one.name, one.enabled_as} and one.uuid != other.uuid:
+                raise ConfigError(
+                    f"there is a remote {self.wish.name!r} already, and it is not another way to what "
+                    f"{self.other_way_of!r} has",
+                    remedy="give another name",
+                )
+        return [one for one in known if one.id != other.id]
+
     def _even_if_nothing_changes(self, path: Path, verdict: Verdict) -> Verdict:
         """Return what is left to do when all parameters are as wished.
 
-        Other keys may have been given, or git-annex waits for a word that the place is right.
+        Other keys may have been given, or git-annex or we wait for a word that the place is right.
         """
         remote = verdict.remote
         if verdict.step != "nothing" or verdict.changes or remote is None:
             return verdict
         if self.existing == "reconfigure" or self.access.gives_other(path, remote):
             return replace(verdict, step="keys")
-        if self.dry_run or annex.unconfirmed(path, remote.enabled_as or remote.name) is None:
+        name = remote.enabled_as or remote.name
+        if self.dry_run or not (annex.unconfirmed(path, name) or remotes.has_moved(path, remote)):
             return verdict
         return replace(verdict, step="enable")
 
@@ -204,7 +230,8 @@ class Setup:
         connection = self.wish.connection
         env = {**_access.environment(identity), **_consent.environment(connection, identity)}
         if known is None:
-            annex.init_remote(path, name, wanted, env=env, config=config)
+            same = {"--sameas": self.other_way_of} if self.other_way_of else {}
+            annex.init_remote(path, name, {**wanted, **same}, env=env, config=config)
             known = only(remotes.special_remotes(path), name)
         else:
             changed = changed_parameters(verdict.changes, wanted)
@@ -281,13 +308,16 @@ def _success(wish: Wish, verdict: Verdict, outcome: Outcome, identity: Identity)
         text += f"; changed {', '.join(map(str, verdict.changes))}"
     if isinstance(identity, Keys) and identity.session_token:
         text += "; these keys are temporary and are not kept: have them in the environment"
-    return f"{text}; next: {next_step(wish.name, writable=wish.writable)}"
+    return f"{text}{NEXT}{_next_step(wish)}"
 
 
-def next_step(name: str, *, writable: bool) -> str:
+def _next_step(wish: Wish) -> str:
     """Return what a person types next."""
-    name = shlex.quote(name)
-    return f"datalad push --to {name}" if writable else f"git annex import main --from {name}"
+    name = shlex.quote(wish.name)
+    if not wish.writable:
+        return f"git annex import main --from {name}"
+    is_tree = wish.settings.get("exporttree") in {"yes", "true"}
+    return f"datalad s3-export -s {name}" if is_tree else f"datalad push --to {name}"
 
 
 @contextmanager

@@ -90,6 +90,13 @@ class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
             doc="""what to do with objects that the server knows no checksum of: read them once to
             compute it, or skip them""",
         ),
+        "export_as": Parameter(
+            args=("--export-as",),
+            metavar="NAME",
+            doc="""also set up a sibling NAME that exports to the same place, for keys that may write:
+            `datalad s3-export -s NAME`. What it exports comes back by the next import as what it
+            was""",
+        ),
         "profile": _options.PROFILE,
         "credential": _options.CREDENTIAL,
         "anonymous": _options.ANONYMOUS,
@@ -108,6 +115,11 @@ class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
             "include='*.nii.gz', profile='lab')",
             "code_cmd": "datalad s3-import s3://lab/study-1 --endpoint https://s3.example.org "
             "--include '*.nii.gz' --profile lab",
+        },
+        {
+            "text": "Import from a bucket, and export to it",
+            "code_py": "s3_import('s3://lab/study-1', name='in', export_as='out')",
+            "code_cmd": "datalad s3-import s3://lab/study-1 -s in --export-as out",
         },
         {
             "text": "Take over what has changed in the bucket since",
@@ -129,6 +141,7 @@ class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
         include: str | Sequence[str] | None = None,
         exclude: str | Sequence[str] | None = None,
         unhashed: str | None = None,
+        export_as: str | None = None,
         profile: str | None = None,
         credential: str | None = None,
         anonymous: bool = False,
@@ -137,6 +150,8 @@ class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
         """Set up the sibling where there is none, import, merge."""
         if url is None and name is None:
             raise ValueError("give s3://BUCKET/PREFIX, or the --name of a sibling to import from again")
+        if url is None and export_as is not None:
+            raise ValueError("give s3://BUCKET/PREFIX, too: to that place --export-as will export")
         [(path, _)] = datasets(dataset, recursive=False, recursion_limit=None, purpose="import from S3")
         found: dict[str, Any] = {"name": name}
         try:
@@ -147,6 +162,11 @@ class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
                 }  # fmt: skip
                 choice = Choice(profile, credential, anonymous)
                 found = _set_up(path, place_of(url), name, asked, choice)
+                if export_as is not None:
+                    _set_up_export(
+                        path, place_of(url), found["name"], {**asked, "name": export_as}, choice
+                    )
+                    found["export_as"] = export_as
             done = import_tree(path, found["name"])
         except S3xError as error:
             yield sibling_record(ACTION, path, "error", str(error), **found)
@@ -162,7 +182,10 @@ class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
             generic_result_renderer(res)
             return
         told = [f"{res['name']}: {res['message']}", *(f"  {note}" for note in res["notes"])]
-        ui.message("\n".join([*told, "  next      datalad get ."]))
+        told.append("  next      datalad get .")
+        if "export_as" in res:
+            told.append(f"  export    datalad s3-export -s {res['export_as']}")
+        ui.message("\n".join(told))
 
 
 def _set_up(
@@ -172,12 +195,7 @@ def _set_up(
 
     Where no keys are found and none were chosen, the bucket is asked as everybody can.
     """
-    everything = {
-        **asked,
-        "bucket": place.bucket, "prefix": place.prefix, "name": name or _plain(place.bucket),
-        "provider": asked["provider"] or _provider(asked["endpoint"]),
-        "remote_type": "s3x", "encryption": None, "chunk": None, "more_settings": (),
-    }  # fmt: skip
+    everything = _everything(place, {**asked, "name": name or _plain(place.bucket)})
     setup = _setup(path, everything, choice)
     try:
         outcome = setup.run(path)
@@ -192,6 +210,24 @@ def _set_up(
         "provider": wish.provider.id, "endpoint": wish.connection.endpoint_url,
         "credential_source": outcome.credential_source,
         "autoenable": _autoenable(path, setup, outcome, place),
+    }  # fmt: skip
+
+
+def _set_up_export(
+    path: Path, place: Place, import_name: str, asked: dict[str, Any], choice: Choice
+) -> None:
+    """Make a sibling that exports to where `import_name` imports from; one remote in two ways."""
+    asked = {**asked, "settings": {"exporttree": "yes"}}
+    setup = _setup(path, _everything(place, asked), choice)
+    replace(setup, other_way_of=import_name).run(path)
+
+
+def _everything(place: Place, asked: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **asked,
+        "bucket": place.bucket, "prefix": place.prefix,
+        "provider": asked["provider"] or _provider(asked["endpoint"]),
+        "remote_type": "s3x", "encryption": None, "chunk": None, "more_settings": (),
     }  # fmt: skip
 
 

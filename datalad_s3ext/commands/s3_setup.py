@@ -19,7 +19,7 @@ from datalad_s3ext.commands._decide import Existing
 from datalad_s3ext.commands._preset import check_consent, notices
 from datalad_s3ext.commands._records import lgr, sibling_record
 from datalad_s3ext.commands._settings import RemoteType, Wish, normal_prefix, split_settings
-from datalad_s3ext.commands._setup import Autoenable, Outcome, Setup, next_step
+from datalad_s3ext.commands._setup import NEXT, Autoenable, Outcome, Setup
 from datalad_s3ext.commands._source import find_source, settings_environment
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.errors import S3xError
@@ -367,4 +367,4 @@ def _lines(res: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "clones", "enable it by themselves" if res["autoenable"] else "run datalad s3-enable"
     changed = str(res["message"]).partition("; changed ")[2].partition("; ")[0]
     yield "changed", changed
-    yield "next", next_step(res["name"], writable=res["writable"])
+    yield "next", str(res["message"]).rpartition(NEXT)[2]

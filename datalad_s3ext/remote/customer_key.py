@@ -44,7 +44,8 @@ def read_customer_key(choices: LocalChoices) -> tuple[bytes, str]:
         path = Path(named).expanduser()
         return _parsed(_in_file(path), str(path)), str(path)
     if choices.customer_key_command:
-        source = f"the command {choices.customer_key_command!r}"
+        # its arguments may be secret
+        source = f"the command {choices.customer_key_command.partition(' ')[0]!r}"
         return _parsed(_printed_by(choices.customer_key_command), source), source
     raise ConfigError(
         "the content of this remote is encrypted with a key (sse=customer) that is not known here: "

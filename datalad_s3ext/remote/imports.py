@@ -234,7 +234,8 @@ class ImportRequests(Telling):
                 continue  # of another name that had the same content, or removed
         info = self._pinned(place, whole)
         unversioned = replace(info, name=whole, version_id=None)
-        if known and content_id(unversioned, facts) not in known:
+        is_known = content_id(unversioned, facts) in known
+        if not is_known and (known or not key):  # by a key alone, git-annex verifies what it gets
             raise _changed(name)
         return info
 
@@ -247,13 +248,15 @@ class ImportRequests(Telling):
     def _key(self, place: Place, name: str, info: ObjectInfo, told: dict[str, str]) -> str:
         """Return the key that the file had before, if its content is that, else one by checksum."""
         from datalad_s3ext.repo.content_ids import key_of_digests
-        from datalad_s3ext.repo.known_keys import is_content_of
+        from datalad_s3ext.repo.known_keys import contradicts, is_content_of
 
         known = self._shared.known_keys(self.annex)
         candidates, digests = known.at(name), dict(told)
         for candidate in candidates:
-            if is_content_of(candidate, info.size_bytes, digests) or self._has_noted(candidate, info):
+            if is_content_of(candidate, info.size_bytes, digests):
                 return candidate
+            if self._has_noted(candidate, info) and not contradicts(candidate, info.size_bytes, told):
+                return candidate  # a note is somebody's word; the server's counts more
         for candidate in candidates if "MD5" in digests else ():
             if known.local_md5(candidate) == digests["MD5"]:
                 return candidate

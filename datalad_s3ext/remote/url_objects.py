@@ -30,6 +30,11 @@ def described(url: S3Url, store: ObjectStore) -> ObjectInfo:
     return store.head(object_name(url))
 
 
+def with_checksums(url: S3Url, store: ObjectStore) -> ObjectInfo:
+    """Return the same with the checksums that the store tells."""
+    return store.describe(object_name(url))
+
+
 def rows_below(url: S3Url, store: ObjectStore) -> list[dict[str, str | int]]:
     """Return the objects below `url`, with file names that none of the others has.
 
@@ -80,4 +85,4 @@ def _plain(part: str) -> str:
     return "_" if text in ("", ".", "..") else text
 
 
-__all__ = ["described", "file_name", "object_name", "rows_below"]
+__all__ = ["described", "file_name", "object_name", "rows_below", "with_checksums"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ def _keeper(uuid: str, parameters: Mapping[str, str]) -> Keeper | None:
 def _remote_log(git_dir: Path) -> str:
     """Return the text of remote.log; nothing when there is none yet."""
     pending = annex_folder(git_dir) / "journal" / _LOG
-    if pending.exists():
+    with suppress(FileNotFoundError):  # git-annex moves it into the branch at any time
         return pending.read_text("utf-8", "surrogateescape")
     if not _git(git_dir, "for-each-ref", _BRANCH) or not _git(git_dir, "ls-tree", _BRANCH, _LOG):
         return ""

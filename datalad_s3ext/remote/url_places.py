@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -17,6 +16,11 @@ if TYPE_CHECKING:
     from datalad_s3ext.remote.local import LocalChoices
     from datalad_s3ext.remote.url_owner import Keeper
     from datalad_s3ext.store.base import ObjectStore
+
+
+_LOCAL_DOMAINS = frozenset({
+    "arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost",
+})  # fmt: skip
 
 
 class UrlPlaces:
@@ -87,13 +91,11 @@ def _is_public(endpoint: str) -> bool:
     not; what is there is not for others to choose.
     """
     parts = urlsplit(endpoint)
-    host = parts.hostname or ""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        is_local = "." not in host or host.endswith((".local", ".localhost", ".internal", ".lan"))
-        return parts.scheme == "https" and not is_local
-    return False
+    host = (parts.hostname or "").rstrip(".")
+    last = host.rpartition(".")[2]
+    # resolvers also take 127.1 and 0x7f.1 for addresses
+    is_address = ":" in host or last[:1].isdigit()
+    return parts.scheme == "https" and "." in host and not is_address and last not in _LOCAL_DOMAINS
 
 
 __all__ = ["UrlPlaces", "foreign_connection", "foreign_identity"]

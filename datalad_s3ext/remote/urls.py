@@ -25,7 +25,13 @@ from datalad_s3ext.errors import (
     ObjectNotFound,
     S3xError,
 )
-from datalad_s3ext.remote.url_objects import described, file_name, object_name, rows_below
+from datalad_s3ext.remote.url_objects import (
+    described,
+    file_name,
+    object_name,
+    rows_below,
+    with_checksums,
+)
 from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 
     from datalad_s3ext.credentials.model import Identity
     from datalad_s3ext.providers.resolve import Connection
+    from datalad_s3ext.providers.schema import Upload
     from datalad_s3ext.remote.local import LocalChoices
     from datalad_s3ext.remote.place import Place
     from datalad_s3ext.remote.shared import Shared
@@ -115,23 +122,30 @@ class UrlRequests:
         return False
 
     def _is_at_url(self, key: str) -> bool:
-        """Tell whether an object that this remote answers for has the size of `key`.
+        """Tell whether an object that this remote answers for can be the content of `key`.
+
+        It must have the size that the key tells, and no checksum of the server's may be another one:
+        what lies at a URL is for others to replace.
 
         Raises
         ------
         S3xError
             None has, and of one it cannot be found out.
         """
-        expected, doubt = parse_key(key).stored_bytes, None
+        from datalad_s3ext.repo.content_ids import digests_from_server
+        from datalad_s3ext.repo.known_keys import contradicts
+
+        doubt = None
         for _, url in self._own_urls(key):
             try:
-                info = self._asked(url, partial(described, url))
+                info = self._asked(url, partial(with_checksums, url))
+                other = contradicts(key, info.size_bytes, digests_from_server(info, self._facts(url)))
             except ObjectNotFound:
                 continue
             except S3xError as error:
                 doubt = doubt or error
                 continue
-            if expected in (None, info.size_bytes):
+            if not other:
                 return True
         if doubt is not None:
             raise doubt
@@ -253,6 +267,16 @@ class UrlRequests:
         return self._shared.url_places.get(
             key, lambda: self._opened(connection, identity, url.bucket, choices)
         )
+
+    def _facts(self, url: S3Url) -> Upload:
+        """Return what is known of ETags where `url` lies."""
+        from datalad_s3ext.remote.url_owner import is_at
+        from datalad_s3ext.remote.url_places import foreign_connection
+        from datalad_s3ext.repo.content_ids import upload_facts
+
+        own = self._own_place()[1]
+        found = own if is_at(url.endpoint, own) else foreign_connection(str(url.endpoint))
+        return upload_facts(found.provider.upload, url.bucket)
 
     def _own_place(self) -> tuple[LocalChoices, Connection]:
         from datalad_s3ext.remote.place import connect

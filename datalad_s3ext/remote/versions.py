@@ -27,6 +27,7 @@ from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
     from datalad_s3ext.remote.place import Place
+    from datalad_s3ext.store.base import ObjectInfo
     from datalad_s3ext.store.pinned import Pinned
     from datalad_s3ext.store.s3_url import S3Url
 
@@ -75,7 +76,13 @@ class VersionRequests(UrlRequests, Telling):
 
         if not self._shared.settings(self.annex).bucketversioning:
             return
-        version_id = place.store.head(name).version_id
+        info = place.store.describe(name)
+        version_id = info.version_id
+        if _is_other(key, info, place):
+            raise IntegrityError(
+                f"{name} was replaced by somebody else as soon as it was stored",
+                remedy="import what is there now, or export again",
+            )
         if version_id in (None, "null"):
             raise IntegrityError(
                 f"{name} was stored, but bucket {place.store.bucket} keeps no old versions of it",
@@ -94,7 +101,8 @@ class VersionRequests(UrlRequests, Telling):
             git_dir, uuid = self._shared.git_dir(self.annex), self._shared.uuid(self.annex)
             for name, version_id in recorded_versions(git_dir, key, uuid):
                 url = S3Url(settings.bucket, name, version_id)
-                yield str(url), url
+                if url.is_sound:
+                    yield str(url), url
 
     def _passing_version(self, place: Place, name: str) -> str:
         """Return `name` so that deleting it leaves no old version of what was only on its way."""
@@ -189,3 +197,12 @@ class VersionRequests(UrlRequests, Telling):
             return place.store.head(str(name)).version_id == name.version_id
         except ObjectNotFound:
             return False
+
+
+def _is_other(key: str, info: ObjectInfo, place: Place) -> bool:
+    """Tell whether the server describes an object that has certainly not the content of `key`."""
+    from datalad_s3ext.repo.content_ids import digests_from_server, upload_facts
+    from datalad_s3ext.repo.known_keys import contradicts
+
+    facts = upload_facts(place.connection.provider.upload, place.store.bucket)
+    return contradicts(key, info.size_bytes, digests_from_server(info, facts))

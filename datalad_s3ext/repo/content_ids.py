@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from datalad_s3ext.providers.schema import Upload
-from datalad_s3ext.store.base import ObjectInfo
+from datalad_s3ext.store.base import CUSTOMER, ObjectInfo
 
 DIRECTORY_BUCKET = "--x-s3"
 """Ends the names of such buckets; others may not end so."""
@@ -80,5 +80,5 @@ def _is_hex32(text: str) -> bool:
 
 
 def _is_managed(encryption: str | None) -> bool:
-    """Tell whether a key of KMS encrypts an object: its ETag is no MD5 then."""
-    return encryption is not None and encryption.startswith("aws:")
+    """Tell whether a key of KMS, or the user's own, encrypts an object: its ETag is no MD5 then."""
+    return encryption is not None and (encryption == CUSTOMER or encryption.startswith("aws:"))

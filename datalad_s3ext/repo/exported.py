@@ -65,6 +65,18 @@ def exported_trees(git_dir: Path, journal: Path, uuid: str) -> list[str]:
     A line of the log names the tree that is there, then those that were begun, the newest of them
     first: while git-annex still removes what the new tree lacks, that one is the second.
     """
+    mine = _rows(git_dir, journal, uuid)
+    return list(dict.fromkeys(tree for row in mine for tree in [*row[3:], row[2]]))
+
+
+def complete_tree(git_dir: Path, journal: Path, uuid: str) -> str | None:
+    """Return the id of the tree that was exported last to the remote `uuid`, completely."""
+    mine = _rows(git_dir, journal, uuid)
+    return mine[0][2] if mine else None
+
+
+def _rows(git_dir: Path, journal: Path, uuid: str) -> list[list[str]]:
+    """Return the words of the log's lines about the remote `uuid`, the newest line first."""
     try:
         lines = journal.read_bytes().splitlines()
     except OSError:
@@ -72,8 +84,7 @@ def exported_trees(git_dir: Path, journal: Path, uuid: str) -> list[str]:
     lines += _git(git_dir, "cat-file", "blob", f"refs/heads/git-annex:{LOG}").splitlines()
     rows = [line.decode("ascii", "replace").split(" ") for line in lines]
     mine = [row for row in rows if len(row) > 2 and row[1].endswith(f":{uuid}")]
-    mine.sort(key=lambda row: _seconds(row[0]), reverse=True)
-    return list(dict.fromkeys(tree for row in mine for tree in [*row[3:], row[2]]))
+    return sorted(mine, key=lambda row: _seconds(row[0]), reverse=True)
 
 
 def _look(git_dir: Path, trees: list[str]) -> Shortened:

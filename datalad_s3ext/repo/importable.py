@@ -17,6 +17,9 @@ MAX_PART_BYTES = 255
 MAX_PATH_BYTES = 4095
 
 _GIT_SHORT = re.compile(r"git~\d+")
+_MODULES_SHORT = re.compile(r"gitmod~[1-4]|(?=.{8}$)(?:g(?:i(?:7(?:e(?:ba?)?)?)?)?)?~[1-9]\d*")
+"""What Windows may call ``.gitmodules``, by git's own rules."""
+_GIT_SETTINGS = frozenset({".gitmodules", ".gitattributes"})
 _IGNORED_BY_HFS = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
@@ -31,6 +34,8 @@ def why_not(name: str) -> str:
         return "a part of its name is empty, . or .."
     if any(_is_git_folder(part) for part in parts):
         return "a part of its name means .git"
+    if any(_is_git_setting(part) for part in parts) or _plain(parts[0]) == ".datalad":
+        return "it would say how git or DataLad work here"
     if name == MARKER:
         return "where special remotes keep their UUID"
     if name.startswith(PASSING):
@@ -89,13 +94,29 @@ def _outermost(prefixes: Iterable[str]) -> list[str]:
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    pieces = {"*": ".*", "?": "."}
-    return re.compile("".join(pieces.get(char, re.escape(char)) for char in glob), re.DOTALL)
+    """Return `glob` so that it takes no longer for many ``*``: what fits one first is kept to."""
+    first, *rest = ("".join("." if char == "?" else re.escape(char) for char in piece)
+                    for piece in glob.split("*"))  # fmt: skip
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1] if piece)
+    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL)
 
 
 def _is_git_folder(part: str) -> bool:
     """Tell whether a file system may take `part` for ``.git``, as git itself fears."""
-    plain = _IGNORED_BY_HFS.sub("", part).lower().partition(":")[0].rstrip(". ")
-    if "\\" in part and any(_is_git_folder(piece) for piece in part.split("\\")):
-        return True
-    return plain == ".git" or _GIT_SHORT.fullmatch(plain) is not None
+    names = [_plain(piece) for piece in part.split("\\")]
+    return any(name == ".git" or _GIT_SHORT.fullmatch(name) for name in names)
+
+
+def _is_git_setting(part: str) -> bool:
+    """Tell whether a file system may take `part` for ``.gitmodules`` or ``.gitattributes``.
+
+    With a link called ``.gitmodules`` in a tree, git merges and checks out nothing of it.
+    """
+    names = [_plain(piece) for piece in part.split("\\")]
+    return any(name in _GIT_SETTINGS or _MODULES_SHORT.fullmatch(name) for name in names)
+
+
+def _plain(name: str) -> str:
+    return _IGNORED_BY_HFS.sub("", name).lower().partition(":")[0].rstrip(". ")

@@ -39,6 +39,14 @@ class S3Url:
         """Tell whether many objects are meant."""
         return not self.name or self.name.endswith("/")
 
+    @property
+    def is_sound(self) -> bool:
+        """Tell whether it would be read as it is written: an object's name is UTF-8."""
+        try:
+            return parse_s3_url(str(self)) == self
+        except ConfigError:
+            return False
+
     def __str__(self) -> str:
         """Return the URL. It holds neither blanks nor control characters."""
         query = []
@@ -58,13 +66,16 @@ def parse_s3_url(text: str) -> S3Url:
     ConfigError
         When it is no URL of this kind, or holds something that would be ignored.
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        name = unquote(parts.path.removeprefix("/"), errors="strict")
+    except ValueError as error:  # brackets, letters that are none, bytes that are no UTF-8
+        raise _refused(text, "is not of the form s3://BUCKET/NAME") from error
     if parts.scheme.lower() != "s3" or not _BUCKET.fullmatch(parts.netloc):
         raise _refused(text, "is not of the form s3://BUCKET/NAME")
     if parts.fragment:
         raise _refused(text, "has a # in it, which a name spells %23")
     given = _parameters(text, parts.query)
-    name = unquote(parts.path.removeprefix("/"), errors="surrogateescape")
     version_id = given.get("versionId")
     if version_id is not None and (not name or name.endswith("/")):
         raise _refused(text, "names a version, but no object")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from datalad_s3ext.errors import AccessDenied, CredentialsError, IntegrityError, NotS3, Unsupported
-from datalad_s3ext.store.base import ObjectInfo
+from datalad_s3ext.store.base import CUSTOMER, ObjectInfo
 from datalad_s3ext.store.pinned import version_parameter
 from datalad_s3ext.store.s3_answers import Answer, info_of_head, info_of_row
 from datalad_s3ext.store.s3_core import S3Core
@@ -23,21 +23,25 @@ class S3Versions(S3Core):
     def describe(self, name: str) -> ObjectInfo:
         """Describe an object, its checksum and encryption included."""
         try:
+            return self._described(name, {"ChecksumMode": "ENABLED"})
+        except (AccessDenied, CredentialsError):
+            # checksums may need another right: of a KMS key, or for everybody
+            return self._described(name, {})
+
+    def _described(self, name: str, more: dict[str, Any]) -> ObjectInfo:
+        try:
             with self._translated("look for", name):
                 answer = self._client.head_object(
-                    Bucket=self.bucket, Key=name, ChecksumMode="ENABLED", **version_parameter(name)
+                    Bucket=self.bucket, Key=name, **more, **version_parameter(name)
                 )
-        except (AccessDenied, CredentialsError):
-            return self.head(name)  # checksums may need another right: of a KMS key, or for everybody
         except NotS3 as refusal:
             if refusal.http_status == 404:
                 self._settle_absence(name, refusal)
             raise
         info = info_of_head(name, answer, self.place.endpoint)
         self._believe(answer)
-        return replace(
-            info, sha256=whole_sha256(answer, info.etag), encryption=answer.get("ServerSideEncryption")
-        )
+        by = CUSTOMER if answer.get("SSECustomerAlgorithm") else answer.get("ServerSideEncryption")
+        return replace(info, sha256=whole_sha256(answer, info.etag), encryption=by)
 
     def list_versions(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield the newest version of each object that is there, over all pages."""

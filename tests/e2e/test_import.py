@@ -46,7 +46,13 @@ def key_by(backend: str, content: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("server", "sha256"), [("seaweed", False), ("seaweed", True), ("moto", True), ("rclone", False)]
+    ("server", "sha256"),
+    [
+        ("seaweed", False),
+        pytest.param("seaweed", True, marks=pytest.mark.thorough),
+        pytest.param("moto", True, marks=pytest.mark.thorough),
+        ("rclone", False),
+    ],
 )
 def test_keys_come_from_the_server_and_the_content_later(
     annex: AnnexRepo,
@@ -103,7 +109,7 @@ def test_what_was_added_changed_and_removed_is_taken_over(
     assert (annex.path / "changes").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("server", ["seaweed", "rclone"])
+@pytest.mark.parametrize("server", [pytest.param("seaweed", marks=pytest.mark.thorough), "rclone"])
 def test_an_object_that_was_replaced_since_is_refused_and_not_believed_to_be_there(
     annex: AnnexRepo, request: pytest.FixtureRequest, bucket_name: str, tmp_path: Path, server: str
 ) -> None:

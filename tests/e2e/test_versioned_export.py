@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.annex, pytest.mark.server]
 OLD, NEW, NEWEST = b"old content", b"new content", b"newest content"
 
 
-@pytest.fixture(params=["seaweed", "moto"])
+@pytest.fixture(params=["seaweed", pytest.param("moto", marks=pytest.mark.thorough)])
 def versioned(request: pytest.FixtureRequest) -> Endpoint:
     """Each server that keeps versions; `rclone serve s3` keeps none."""
     found: Endpoint = request.getfixturevalue(request.param)

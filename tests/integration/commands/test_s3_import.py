@@ -140,3 +140,65 @@ def test_changes_that_would_be_overwritten_stop_the_merge(
     assert "cannot be merged" in record["message"]
     assert (annex.path / "a.txt").read_text() == "not committed"
     assert annex.run("git", "status", "--porcelain").stdout == "?? a.txt\n"
+
+
+def test_what_git_keeps_comes_back_as_files_of_git(
+    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
+) -> None:
+    """Exported to a bucket and imported from it: as links they would be in conflict with themselves."""
+    odd = "notes (old) 1*.txt"
+    for name in ("README", odd, ".gitattributes"):
+        (annex.path / name).write_text(f"{name} annex.largefiles=nothing\n")
+    (annex.path / "sub").mkdir()
+    (annex.path / "sub" / "README").write_text("another\n")
+    annex.run("git", "-c", "annex.largefiles=nothing", "add", ".")
+    annex.run("git", "commit", "-q", "-m", "kept in git")
+    annex.add("annexed", b"annexed")
+    annex.init_s3x(seaweed, bucket_name, "exporttree=yes", name="out")
+    annex.init_s3x(seaweed, bucket_name, "importtree=yes", "--sameas=out", name="in")
+    annex.annex("export", "main", "--to", "out")
+    before = annex.run("git", "ls-tree", "-r", "HEAD").stdout
+
+    first = s3_import(annex, None, seaweed, name="in")
+    after = annex.run("git", "ls-tree", "-r", "HEAD").stdout
+    put = boto3_client(seaweed).put_object
+    put(Bucket=bucket_name, Key="README", Body=b"changed by somebody else\n")
+    put(Bucket=bucket_name, Key=".gitattributes", Body=b"* filter=evil\n")
+    put(Bucket=bucket_name, Key=".gitmodules", Body=b"git merges no link of this name\n")
+    second = s3_import(annex, None, seaweed, name="in")
+
+    assert (first["status"], after) == ("notneeded", before), first["message"]
+    assert (second["status"], second["changed"]) == ("ok", 1), second
+    assert (annex.path / "README").read_text() == "changed by somebody else\n"
+    assert not (annex.path / "README").is_symlink()
+    assert "2 objects were left out (it would say how git or DataLad work here)" in second["message"]
+
+
+def test_one_command_sets_up_import_and_export_of_one_place(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    fill(keys, bucket_name, FILES)
+    url = f"s3://{bucket_name}/study"
+
+    first = s3_import(annex, url, keys, name="in", export_as="out")
+    again = s3_import(annex, url, keys, name="in", export_as="out")
+
+    assert first["status"] == "ok", first["message"]
+    assert (first["added"], first["export_as"]) == (3, "out")
+    assert again["status"] == "notneeded", again
+    uuids = {annex.run("git", "config", f"remote.{name}.annex-uuid").stdout for name in ("in", "out")}
+    assert len(uuids) == 1
+    mine = annex.add("mine", b"mine")
+    annex.run("git", "mv", "a.txt", "moved.txt")
+    annex.run("git", "commit", "-q", "-m", "moved")
+    annex.annex("get", ".")
+    annex.annex("export", "main", "--to", "out")
+    rows = boto3_client(keys).list_objects_v2(Bucket=bucket_name)["Contents"]
+    names = {row["Key"] for row in rows}
+    assert {"study/mine", "study/moved.txt", "study/twin", "study/sub/b.bin", "other/c"} <= names
+    back = s3_import(annex, None, keys, name="in")
+    assert back["status"] == "notneeded", back["message"]
+    assert annex.annex("lookupkey", "mine").stdout.strip() == mine
+    taken = s3_import(annex, f"s3://{bucket_name}/other", keys, name="c", export_as="out")
+    assert taken["status"] == "error", taken
+    assert "not another way to what 'c' has" in taken["message"]

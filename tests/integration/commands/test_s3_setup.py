@@ -259,6 +259,15 @@ def test_the_next_step_is_quoted_for_the_shell(
     assert record["message"].endswith("""next: datalad push --to 'lab'"'"'s'""")
 
 
+def test_a_tree_of_files_is_filled_by_an_export(
+    annex: AnnexRepo, keys: Endpoint, new_bucket: str
+) -> None:
+    (record,) = setup(annex, keys, new_bucket, settings=["exporttree=yes"])
+
+    assert record["status"] == "ok", record
+    assert record["message"].endswith("next: datalad s3-export -s s3")
+
+
 def test_metadata_of_a_new_bucket_go_along(
     annex: AnnexRepo, keys: Endpoint, bucket_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -65,12 +66,38 @@ def test_names_that_would_be_one_file_are_not_added_together(
 
 
 def test_content_is_read_from_its_url(remote: FakeAnnex, new_bucket: str, tmp_path: Path) -> None:
-    remote.urls[KEY] = ["s3://no-such-bucket-anywhere/x?what", f"s3://{new_bucket}/raw/gone",
+    remote.urls[KEY] = ["s3://[x/y", "s3://no-such-bucket-anywhere/x?what", f"s3://{new_bucket}/raw/gone",
                         f"s3://{new_bucket}/raw/a%20b"]  # fmt: skip
 
     assert remote.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-SUCCESS {KEY}"
     assert remote.ask(f"TRANSFER RETRIEVE {KEY} out") == f"TRANSFER-SUCCESS RETRIEVE {KEY}"
     assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_an_object_that_was_replaced_by_one_of_the_same_size_is_not_the_content(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str
+) -> None:
+    """SeaweedFS tells its MD5; copies elsewhere are dropped on the strength of this answer."""
+    key = f"MD5E-s{len(CONTENT)}--{hashlib.md5(CONTENT).hexdigest()}.txt"
+    remote.urls[key] = [f"s3://{new_bucket}/raw/a%20b"]
+    assert remote.ask(f"CHECKPRESENT {key}") == f"CHECKPRESENT-SUCCESS {key}"
+
+    boto3_client(seaweed).put_object(Bucket=new_bucket, Key="raw/a b", Body=CONTENT[::-1])
+
+    assert remote.ask(f"CHECKPRESENT {key}") == f"CHECKPRESENT-FAILURE {key}"
+
+
+def test_a_file_of_the_tree_that_is_called_like_a_key_is_not_its_content(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    client = boto3_client(seaweed)
+    client.put_bucket_versioning(Bucket=new_bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket=new_bucket, Key=KEY, Body=CONTENT[::-1])
+    with started(seaweed, new_bucket, tmp_path, bucketversioning="yes") as annex:
+        annex.start()
+        assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+
+        assert annex.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-FAILURE {KEY}"
 
 
 def test_an_object_of_another_size_is_not_the_content(remote: FakeAnnex, new_bucket: str) -> None:

@@ -38,6 +38,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> AnnexRepo:
         ("@main/", "main", ""),
         ("@main~0/sub", "main~0", "sub"),
         ("/sub/a@b.txt", None, "sub/a@b.txt"),
+        ("/.datalad/config", None, ".datalad/config"),
         ("", None, ""),
         ("@nothing/sub", "nothing", "sub"),
     ],

@@ -253,3 +253,38 @@ def test_the_tree_that_replaces_another_decides_what_is_removed(
     assert answer.startswith(
         f"REMOVE-FAILURE {KEY} no keys were found"
     )  # it would have asked the server
+
+
+# -- where people can read it ---------------------------------------------------------------------
+
+
+def test_a_file_of_the_exported_tree_is_found_by_its_key_at_its_public_url(tmp_path: Path) -> None:
+    """The tree that is there whole counts, not the one under way; no object has a line break."""
+    git(tmp_path, "init", "-q")
+    config = CONFIG | {
+        "exporttree": "yes",
+        "publicurl": "https://data.example.org/",
+        "fileprefix": "p/",
+    }
+    with FakeAnnex(config, cwd=tmp_path) as annex:
+        annexed = git(
+            tmp_path, "hash-object", "-w", "--stdin", given=f"/annex/objects/{KEY}\n".encode()
+        )
+        other = git(
+            tmp_path,
+            "hash-object",
+            "-w",
+            "--stdin",
+            given=b"../.git/annex/objects/a/b/MD5-s1--o/MD5-s1--o",
+        )
+        below = git(tmp_path, "mktree", "-z", given=f"100644 blob {annexed}\tü 1?.txt\0".encode())
+        rows = f"40000 tree {below}\tsub\0" + f"120000 blob {other}\tbro\nken\0"
+        tree = git(tmp_path, "mktree", "-z", given=rows.encode())
+        write_log(tmp_path, f"1795358318s aaaa:{annex.uuid} {tree} {tree_of(tmp_path, 'x')}")
+        annex.start()
+
+        found = annex.ask(f"WHEREIS {KEY}")
+
+        assert found == "WHEREIS-SUCCESS https://data.example.org/p/sub/%C3%BC%201%3F.txt"
+        for key in ("MD5-s1--o", "SHA256-s1--unknown"):
+            assert annex.ask(f"WHEREIS {key}") == "WHEREIS-FAILURE"

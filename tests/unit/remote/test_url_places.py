@@ -33,7 +33,8 @@ def test_a_host_that_nobody_knows_gets_no_keys(git_dir: Path) -> None:
     "endpoint",
     ["http://s3.somewhere.example.org", "https://127.0.0.1:9000", "http://localhost:9000",
      "https://169.254.169.254", "https://[::1]", "https://intranet", "https://minio.local",
-     "https://10.0.0.1"],
+     "https://10.0.0.1", "https://127.1", "https://0x7f.1",
+     "https://router.home.arpa", "https://nas.localdomain"],
 )  # fmt: skip
 def test_what_is_not_public_is_not_asked_at_all(git_dir: Path, endpoint: str) -> None:
     with pytest.raises(ConfigError, match="S3X_TRUST_ENDPOINT"):

@@ -13,8 +13,8 @@ from datalad_s3ext.repo.content_ids import (
     upload_facts,
     version_in,
 )
-from datalad_s3ext.repo.known_keys import is_content_of
-from datalad_s3ext.store.base import ObjectInfo
+from datalad_s3ext.repo.known_keys import contradicts, is_content_of
+from datalad_s3ext.store.base import CUSTOMER, ObjectInfo
 
 MD5 = "900150983cd24fb0d6963f7d28e17f72"
 KNOWN = Upload(etag_is_md5=True, multipart_etag_is_md5_of_md5s=True)
@@ -48,6 +48,7 @@ def test_a_checksum_counts_only_when_it_is_one_of_the_whole_object() -> None:
     assert digests_from_server(INFO, KNOWN) == {"MD5": MD5}
     assert digests_from_server(INFO, UNKNOWN) == {}
     assert digests_from_server(replace(INFO, encryption="aws:kms"), KNOWN) == {}
+    assert digests_from_server(replace(INFO, encryption=CUSTOMER), KNOWN) == {}
     assert digests_from_server(replace(INFO, etag=f"{MD5}-1"), KNOWN) == {}
     assert digests_from_server(replace(INFO, sha256=sha256), UNKNOWN) == {"SHA256": sha256.hex()}
     both = digests_from_server(replace(INFO, sha256=sha256), KNOWN)
@@ -65,6 +66,16 @@ def test_where_it_depends_on_the_encryption_the_answer_tells() -> None:
     assert digests_from_server(INFO, upload_facts(amazon, "lab")) == {"MD5": MD5}
     assert digests_from_server(INFO, upload_facts(amazon, "lab--use1-az4--x-s3")) == {}
     assert content_id(INFO, amazon) != content_id(replace(INFO, name="x"), amazon)
+
+
+def test_what_the_server_tells_can_contradict_a_key() -> None:
+    digests = {"MD5": MD5}
+
+    assert contradicts(f"MD5E-s4--{MD5}.txt", 3, digests)
+    assert contradicts(f"MD5E-s3--{MD5[::-1]}.txt", 3, digests)
+    assert contradicts("SHA256-s4--ab", 3, {})
+    for key in (f"MD5E-s3--{MD5}.txt", f"MD5--{MD5}", "SHA256E-s3--ab.txt", "GIT--0123"):
+        assert not contradicts(key, 3, digests), key
 
 
 def test_a_known_key_is_taken_only_for_the_very_content() -> None:

@@ -38,6 +38,9 @@ def test_what_a_url_names(text: str, expected: S3Url) -> None:
     ("text", "words"),
     [
         ("https://bucket/a", "s3://BUCKET/NAME"),
+        ("s3://[bucket/a", "s3://BUCKET/NAME"),
+        ("s3://b\u2100b/a", "s3://BUCKET/NAME"),
+        ("s3://bucket/a%FF", "s3://BUCKET/NAME"),
         ("s3:bucket/a", "s3://BUCKET/NAME"),
         ("s3:///a", "s3://BUCKET/NAME"),
         ("s3://key:secret@bucket/a", "s3://BUCKET/NAME"),
@@ -70,9 +73,7 @@ def test_a_url_with_nothing_but_a_question_mark_is_not_cut() -> None:
         parse_s3_url("s3://bucket/what?")
 
 
-@pytest.mark.parametrize(
-    "name", ["a b", "\u00e4\u00f6/\u65e5", "100%", "a?b&c=d", "x\udcff", "tab\there", "~-_."]
-)
+@pytest.mark.parametrize("name", ["a b", "\u00e4\u00f6/\u65e5", "100%", "a?b&c=d", "tab\there", "~-_."])
 def test_every_name_makes_the_round_trip_without_blanks(name: str) -> None:
     text = str(S3Url("bucket", name, "v 1"))
 
@@ -80,3 +81,9 @@ def test_every_name_makes_the_round_trip_without_blanks(name: str) -> None:
     assert text.isprintable()
     assert " " not in text
     assert parse_s3_url(text) == S3Url("bucket", name, "v 1")
+
+
+def test_what_no_url_can_say_is_not_sound() -> None:
+    assert S3Url("bucket", "a b/\u00e4", "v").is_sound
+    for name, version_id in (("x\udcff", "v"), ("folder/", "v"), ("x", "v\n")):
+        assert not S3Url("bucket", name, version_id).is_sound

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Literal, cast
 
 from datalad_s3ext.commands import _connect, _consent
@@ -39,7 +39,7 @@ from datalad_s3ext.repo.marker import check_marker
 from datalad_s3ext.repo.remotes import SpecialRemote
 from datalad_s3ext.store.base import ObjectInfo
 from datalad_s3ext.transfer.across import Digest, End, copy_at_server, stream
-from datalad_s3ext.transfer.pool import Pool
+from datalad_s3ext.transfer.pool import Pool, interruptible_sleep
 
 Way = Literal["auto", "server", "stream"]
 _OFF = frozenset({"", "no", "false", "none", "0"})
@@ -101,7 +101,11 @@ class Copy:
     target: Side
     way: Way = "auto"
     jobs: int = 4
-    pool: Pool = field(default_factory=Pool)
+    stop: Event = field(default_factory=Event)
+    """Set at the end, and before it when no more is wanted: what is under way is then taken back."""
+
+    def __post_init__(self) -> None:
+        self._pool = Pool(cancelled=self.stop)
 
     def run(self, keys: Sequence[Wanted]) -> Iterator[Copied]:
         """Copy `keys`; yield each as soon as its outcome is known and recorded."""
@@ -117,11 +121,13 @@ class Copy:
                         record(done.wanted.key)
                     yield done
             finally:
+                self.stop.set()
                 for future in futures:
                     future.cancel()
 
     def _one(self, wanted: Wanted) -> Copied:
         try:
+            self._pool.check()
             if self.target.find(wanted.key) is not None:
                 return Copied(wanted, "notneeded", "is there already")
             found = self.source.find(wanted.key)
@@ -143,8 +149,8 @@ class Copy:
                 metadata=found.metadata, bucket=self.source.end.store.bucket,
             )  # fmt: skip
             try:
-                copy_at_server(source, end, name, known, self.pool)
-            except (Unsupported, AccessDenied, NotFound):
+                copy_at_server(source, end, name, known, self._pool)
+            except (Unsupported, AccessDenied, NotFound, IntegrityError):
                 if self.way == "server":
                     raise
             else:
@@ -152,7 +158,8 @@ class Copy:
         elif self.way == "server":
             raise Unsupported("the two remotes are not at one service", remedy="leave out --way server")
         digest = key_digest(parse_key(key), key)
-        stream(self.source.end.store, found, end, name, cast(Digest, digest or Digest()))
+        content = cast(Digest, digest or Digest())
+        stream(self.source.end.store, found, end, name, content, lambda _: self._pool.check())
         return "stream"
 
     def _is_one_service(self) -> bool:
@@ -182,6 +189,8 @@ def find_remote(path: Path, name: str) -> SpecialRemote:
         reason = "is encrypted, and only git-annex can change what content is encrypted with"
     elif given.get("chunk", "").strip() not in _OFF:
         reason = "keeps content in chunks, which only git-annex can count"
+    elif given.get("mungekeys", "no") not in _OFF:
+        reason = "gives objects names of its own"
     elif not remote.has_marker:
         reason = "keeps a tree of files, not content by key"
     else:
@@ -193,8 +202,10 @@ def find_remote(path: Path, name: str) -> SpecialRemote:
 
 
 @contextmanager
-def opened(path: Path, remote: SpecialRemote, consent: Consent) -> Iterator[Side]:
+def opened(path: Path, remote: SpecialRemote, consent: Consent, stop: Event) -> Iterator[Side]:
     """Open the bucket of `remote` with its own keys, and make sure that it is the remote's.
+
+    It is tried again after faults until `stop` is set.
 
     Raises
     ------
@@ -218,7 +229,7 @@ def opened(path: Path, remote: SpecialRemote, consent: Consent) -> Iterator[Side
     )
     store = open_patient_store(
         connection, identity, remote.bucket, policy=policy,
-        extras=extras_for(settings, choices, connection),
+        sleep=interruptible_sleep(stop), extras=extras_for(settings, choices, connection),
     )  # fmt: skip
     with closing(store):
         check_marker(store, remote.prefix, remote.uuid)
@@ -247,11 +258,13 @@ class _Recorder:
     """Tells git-annex of keys that a remote has; safe in threads."""
 
     def __init__(self, path: Path, uuid: str) -> None:
+        self._path = path
         self._uuid = uuid
         self._lock = Lock()
         self._process = subprocess.Popen(
             ["git", "annex", "setpresentkey", "--batch"], cwd=path, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="surrogateescape",
+            start_new_session=True,  # a Ctrl-C is for us: what is copied shall still be recorded
         )  # fmt: skip
 
     def __call__(self, key: str) -> None:
@@ -262,6 +275,9 @@ class _Recorder:
         LocalError
             When git-annex does not confirm it.
         """
+        if key.split() != [key]:  # old keys have blanks, which a batch does not take
+            annex.run_annex(self._path, "setpresentkey", "--", key, self._uuid, "1")
+            return
         process = self._process
         with self._lock:
             try:
@@ -272,7 +288,7 @@ class _Recorder:
                 answer = process.stdout.readline()
             except OSError as error:
                 raise LocalError(f"git-annex does not record what was copied: {error}") from error
-        if not answer:
+        if not answer.rstrip().endswith("ok"):
             raise LocalError("git-annex does not record what was copied")
 
     def end(self) -> None:

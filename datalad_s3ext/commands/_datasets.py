@@ -10,6 +10,8 @@ from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.repo import annex, remotes
 from datalad_s3ext.repo.remotes import SpecialRemote
 
+TYPE_CONFIGS = ("annex-s3", "annex-externaltype", "annex-rclone")
+"""By these git-annex notes in a clone of what type a remote is. Without one it takes it for none."""
 _NO_ANNEX_REMEDY = "run `datalad create --force` or `git annex init` in it first"
 
 
@@ -45,6 +47,8 @@ def enable(
     if remote.name.startswith("-") or remote.id.startswith("-"):
         raise ConfigError(f"special remote {remote.id} has the name {remote.name!r}, an option")
     if remote.enabled_as is not None:
+        for setting, value in wrong_type_config(path, remote).items():
+            remotes.set_config(path, remote.enabled_as, setting, value)
         # Until its change is confirmed, git-annex 10.20261026 goes on with what was recorded before,
         # and enableremote would write just that into the branch again.
         annex.confirm(path, remote.enabled_as)
@@ -52,6 +56,22 @@ def enable(
     is_only = [other.name for other in known].count(remote.name) == 1
     annex.enable_remote(path, remote.name if is_only else remote.id, parameters, env=env, config=config)
     annex.confirm(path, remote.enabled_as or remote.name)
+
+
+def wrong_type_config(path: Path, remote: SpecialRemote) -> dict[str, str | None]:
+    """Return what the clone at `path` must note differently of a remote in use, for its type.
+
+    git-annex does not do so by itself when another clone has switched the type.
+    """
+    own: dict[str, dict[str, str | None]] = {
+        "S3": {"annex-s3": "true"},
+        "external": {"annex-externaltype": remote.externaltype},
+    }
+    right = own.get(remote.type)
+    if right is None or remote.enabled_as is None:
+        return {}
+    noted = {name: remotes.get_config(path, remote.enabled_as, name) for name in TYPE_CONFIGS}
+    return {name: right.get(name) for name in TYPE_CONFIGS if noted[name] != right.get(name)}
 
 
 def check_is_annex(path: Path) -> None:
@@ -76,4 +96,4 @@ def bring_up_to_date(path: Path) -> None:
     check_is_annex(path)
     if not remotes.is_annex(path):
         annex.run_annex(path, "init")
-    annex.run_annex(path, "merge", "--quiet")
+    annex.merge_branch(path)

@@ -124,7 +124,11 @@ def _named(known: Iterable[SpecialRemote], name: str) -> list[SpecialRemote]:
 
 
 def only(known: Iterable[SpecialRemote], name: str) -> SpecialRemote:
-    found = _named(known, name)
+    remote_list = list(known)
+    found = _named(remote_list, name)
+    if not found:
+        names = ", ".join(remote.enabled_as or remote.name for remote in remote_list) or "none"
+        raise ConfigError(f"there is no special remote {name!r} here; known: {names}")
     if len(found) != 1:
         ids = ", ".join(remote.id for remote in found)
         raise ConfigError(

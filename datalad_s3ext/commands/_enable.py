@@ -18,7 +18,7 @@ from typing import Literal
 from datalad_s3ext.commands import _access, _connect, _consent, _verify
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._consent import Consent
-from datalad_s3ext.commands._datasets import bring_up_to_date, enable
+from datalad_s3ext.commands._datasets import bring_up_to_date, enable, wrong_type_config
 from datalad_s3ext.commands._extras import extras_of
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
@@ -89,6 +89,8 @@ class Enabler:
         try:
             name = remote.enabled_as
             works = name is not None and annex.unconfirmed(path, name) is None
+            works = works and not remotes.has_moved(path, remote)
+            works = works and not wrong_type_config(path, remote)
             access = self._access(path, remote)
             if works and (access is None or not self._is_told_anew(path, remote, access)):
                 return Enabled("notneeded", done, remote)

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from datalad_s3ext.errors import ConfigError, LocalError, one_line
@@ -68,15 +69,17 @@ class Export:
         mark.unlink(missing_ok=True)
         command = ["git", "annex", "export", self.treeish, "--to", self.name]
         command += ["--json", "--json-error-messages", *([f"--jobs={jobs}"] if jobs else [])]
-        with subprocess.Popen(
-            command, cwd=self.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, errors="surrogateescape",
-        ) as process:  # fmt: skip
-            for line in process.stdout or ():
-                if (step := _step(line)) is not None:
-                    failed |= not step.success
-                    yield step
-            said = process.stderr.read() if process.stderr else ""
+        with TemporaryFile("w+", errors="replace") as errors:  # nobody would empty a pipe meanwhile
+            with subprocess.Popen(
+                command, cwd=self.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=errors, text=True, errors="surrogateescape",
+            ) as process:  # fmt: skip
+                for line in process.stdout or ():
+                    if (step := _step(line)) is not None:
+                        failed |= not step.success
+                        yield step
+            errors.seek(0)
+            said = errors.read()
         if process.returncode and not failed:
             raise LocalError(f"git-annex export failed: {one_line(said)}")
         if not process.returncode:

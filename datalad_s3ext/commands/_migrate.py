@@ -6,7 +6,7 @@ fails there has changed nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from datalad_s3ext.commands import _access, _connect, _consent
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._checks import check_wish
 from datalad_s3ext.commands._consent import Consent
-from datalad_s3ext.commands._datasets import bring_up_to_date, check_is_annex, enable
+from datalad_s3ext.commands._datasets import TYPE_CONFIGS, bring_up_to_date, check_is_annex, enable
 from datalad_s3ext.commands._decide import only
 from datalad_s3ext.commands._settings import Change, RemoteType, Wish, split_settings, type_label
 from datalad_s3ext.commands._translate import Translation, is_rclone, rclone_place, translate
@@ -33,12 +33,6 @@ from datalad_s3ext.repo.remote_log import commit_parameters, take_over
 from datalad_s3ext.repo.remotes import SpecialRemote
 from datalad_s3ext.store.base import ObjectStore
 
-_TYPE_CONFIGS = ("annex-s3", "annex-externaltype", "annex-rclone")
-"""By these git-annex notes in a clone of what type a remote is. Without one it takes it for none."""
-_TYPE_CONFIG_OF: Mapping[RemoteType, Mapping[str, str]] = {
-    "s3x": {"annex-externaltype": "s3x"},
-    "S3": {"annex-s3": "true"},
-}
 _ANY_PROVIDER = "other"
 _YES = frozenset({"yes", "true"})
 
@@ -204,11 +198,13 @@ class Migration:
             **_access.environment(identity), **_consent.environment(wish.connection, identity),
         }  # fmt: skip
         rules = remotes.local_settings(path, "annex.security.")
-        with _marker_only_if_kept(plan, identity), Trial(path, commit, env, rules | local) as trial:
-            trial.check(trial.enable(remote.id), sample)
-        self._record(path, plan, commit, env, local, identity)
-        access.settle(path, wish.name, _found(path, remote.id), identity)
-        _consent.remember(path, remote, wish.connection, identity)
+        with _marker_only_if_kept(plan, identity):
+            with Trial(path, commit, env, rules | local) as trial:
+                trial.check(trial.enable(remote.id), sample)
+            with _undone_on_failure(path, remote, wish.name, local):
+                self._record(path, plan, commit, env, local, identity)
+                access.settle(path, wish.name, _found(path, remote.id), identity)
+                _consent.remember(path, remote, wish.connection, identity)
         if type_label(remote) != wish.remote_type:
             remotes.forget_keys(path, remote)
         text = f"{wish.name!r} switched: {_told(plan.changes)}; {_told_sample(sample)}"
@@ -220,20 +216,16 @@ class Migration:
     ) -> None:  # fmt: skip
         name, remote = plan.wish.name, plan.remote
         masks = _access.masking_config(path, name, identity)
-        with _undone_on_failure(path, remote, name):
-            for setting, value in local.items():
-                remotes.set_local(path, setting, value)
-            for setting in _TYPE_CONFIGS if remote.enabled_as else ():
-                own = _TYPE_CONFIG_OF[plan.wish.remote_type].get(setting)
-                remotes.set_config(path, name, setting, own)
-            take_over(path, commit)
-            known = remotes.special_remotes(path)
-            changed = _found(path, remote.id)
-            if _differences(changed, plan.translation.parameters):
-                raise ConfigError(
-                    f"somebody else has changed {name!r} meanwhile", remedy="run the command again"
-                )
-            enable(path, changed, known, {}, env, {**local, **masks})
+        for setting, value in local.items():
+            remotes.set_local(path, setting, value)
+        take_over(path, commit)
+        known = remotes.special_remotes(path)
+        changed = _found(path, remote.id)
+        if _differences(changed, plan.translation.parameters):
+            raise ConfigError(
+                f"somebody else has changed {name!r} meanwhile", remedy="run the command again"
+            )
+        enable(path, changed, known, {}, env, {**local, **masks})
 
     def _local_config(self, path: Path, plan: Plan) -> dict[str, str]:
         """Return what only this clone's git configuration may say."""
@@ -281,9 +273,12 @@ def _found(path: Path, remote_id: str) -> SpecialRemote:
 
 
 @contextmanager
-def _undone_on_failure(path: Path, remote: SpecialRemote, name: str) -> Iterator[None]:
-    """Put back what is recorded of `remote` when something fails."""
-    settings = [f"remote.{name}.{setting}" for setting in _TYPE_CONFIGS]
+def _undone_on_failure(
+    path: Path, remote: SpecialRemote, name: str, local: Iterable[str]
+) -> Iterator[None]:
+    """Put back what is recorded of `remote`, and the settings `local`, when something fails."""
+    own = (*TYPE_CONFIGS, remotes.PROFILE_CONFIG, remotes.ANONYMOUS_CONFIG)
+    settings = [*(f"remote.{name}.{setting}" for setting in own), *local]
     before = {setting: remotes.get_local(path, setting) for setting in settings}
     try:
         yield
@@ -306,22 +301,22 @@ def _marker_only_if_kept(plan: Plan, identity: Identity) -> Iterator[None]:
         yield
         return
     with closing(open_patient_store(plan.wish.connection, identity, plan.wish.bucket)) as store:
-        owner = _owner(store, plan)
+        is_new = _is_nobodys(store, plan)
         try:
             yield
         except BaseException:
-            if owner is None:
-                with suppress(S3xError):
+            with suppress(S3xError):
+                if is_new and read_marker(store, plan.prefix) == plan.remote.uuid:
                     store.delete(plan.prefix + MARKER)
             raise
 
 
-def _owner(store: ObjectStore, plan: Plan) -> str | None:
-    """Return whose place it is: ours, or nobody's yet."""
+def _is_nobodys(store: ObjectStore, plan: Plan) -> bool:
+    """Tell whether the place certainly has no marker yet; refuse that of another remote."""
     try:
-        owner = read_marker(store, plan.prefix)
+        owner, is_known = read_marker(store, plan.prefix), True
     except AccessDenied:
-        owner = None
+        owner, is_known = None, False
     if owner not in {None, plan.remote.uuid}:
         raise ConfigError(
             f"bucket {store.bucket}, prefix {plan.prefix or '(none)'}, belongs to another special "
@@ -333,7 +328,7 @@ def _owner(store: ObjectStore, plan: Plan) -> str | None:
             f"there is nothing in bucket {store.bucket} below prefix {plan.prefix or '(none)'}",
             remedy="check endpoint, bucket and prefix; objects are not moved by this command",
         )
-    return owner
+    return is_known and owner is None
 
 
 def _told(changes: Sequence[Change]) -> str:

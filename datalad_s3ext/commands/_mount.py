@@ -16,7 +16,7 @@ from pathlib import Path
 from datalad_s3ext import places
 from datalad_s3ext.errors import ConfigError, LocalError, one_line
 from datalad_s3ext.fs.dataset import Dataset
-from datalad_s3ext.fs.mounted import check_program, state_of, unmount
+from datalad_s3ext.fs.mounted import check_program, is_ours, state_of, unmount
 from datalad_s3ext.server.process import end_group, identity, last_lines, spawn, wait_until
 
 START_S = 60.0
@@ -142,13 +142,16 @@ def end(folder: Path, *, wait_s: float, force: bool) -> str:
         When it stays in use, naming by whom.
     """
     check_program()
+    if force and is_ours(folder):  # its state is not asked: who would answer may be busy for long
+        unmount(folder, wait_s=wait_s, detach=True)
+        return "unmounted"
     state = state_of(folder)
     if state == "none":
         return ""
     if state == "foreign":
         raise ConfigError(f"{folder} is a mount of something else", remedy="see: findmnt")
     is_stale = state == "stale"
-    unmount(folder, wait_s=wait_s, detach=force or is_stale)
+    unmount(folder, wait_s=wait_s, detach=is_stale)
     return "stale mount cleaned" if is_stale else "unmounted"
 
 

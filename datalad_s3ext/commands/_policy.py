@@ -22,6 +22,27 @@ KINDS = get_args(Kind)
 _VERSION = "2012-10-17"  # of the language of policies, not of this one
 _READ = ("s3:GetObject",)
 _WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+
+
+@dataclass(frozen=True)
+class _More:
+    """What a parameter of the remote needs besides."""
+
+    reading: tuple[str, ...] = ()
+    writing: tuple[str, ...] = ()
+    of_bucket: tuple[str, ...] = ()
+
+
+_MORE: Mapping[str, _More] = {
+    "x-amz-tagging": _More(writing=("s3:PutObjectTagging", "s3:GetObjectTagging")),  # copies read them
+    "acl": _More(writing=("s3:PutObjectAcl",)),
+    "restore": _More(reading=("s3:RestoreObject",)),
+    "bucketversioning": _More(
+        reading=("s3:GetObjectVersion",),
+        writing=("s3:DeleteObjectVersion",),
+        of_bucket=("s3:GetBucketVersioning", "s3:ListBucketVersions"),
+    ),
+}
 _USER = "USER"
 _FILE = "policy.json"
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
@@ -53,8 +74,7 @@ def policy_for(wish: Wish, kind: Kind) -> Policy:
         steps = (_put(where, bucket), f"git annex enableremote {shlex.quote(wish.name)} publicurl=URL")
         return Policy(kind, document, steps, (_ACLS,), publicurl)
     statements = [*_of_user(where, bucket, prefix, wish.settings, may_write=kind == "read-write")]
-    notes = ("the right to list is for the whole bucket: without it a service calls what is absent "
-             "forbidden, and nothing could be dropped or sent",)  # fmt: skip
+    notes = tuple(_notes(wish.settings))
     software = (where.provider.software or "").lower()
     if "ceph" in software or "rados" in software:  # what the service runs, not who offers it
         named = [row | {"Principal": {"AWS": [f"arn:aws:iam:::user/{_USER}"]}} for row in statements]
@@ -92,11 +112,22 @@ def lines_of(policy: Policy) -> Iterator[str]:
 def _of_user(
     where: Connection, bucket: str, prefix: str, settings: Mapping[str, str], *, may_write: bool
 ) -> Iterator[dict[str, Any]]:
+    asked = [more for name, more in _MORE.items() if settings.get(name, "no") not in ("", "no")]
+    listing = [action for more in asked for action in more.of_bucket]
     uploads = ("s3:ListBucketMultipartUploads",) if may_write else ()
-    yield _allow(("s3:ListBucket", *uploads), f"{_arn(where)}{bucket}")
-    tags = ("s3:PutObjectTagging",) if settings.get("x-amz-tagging") else ()
-    writing = (*_WRITE, *tags) if may_write else ()
-    yield _allow((*_READ, *writing), _objects(where, bucket, prefix))
+    yield _allow(("s3:ListBucket", *uploads, *listing), f"{_arn(where)}{bucket}")
+    reading = [action for more in asked for action in more.reading]
+    writing = (*_WRITE, *(action for more in asked for action in more.writing)) if may_write else ()
+    yield _allow((*_READ, *reading, *writing), _objects(where, bucket, prefix))
+
+
+def _notes(settings: Mapping[str, str]) -> Iterator[str]:
+    yield (
+        "the right to list is for the whole bucket: without it a service calls what is absent "
+        "forbidden, and nothing could be dropped or sent"
+    )
+    if settings.get("sse", "").startswith("aws:kms"):
+        yield "the KMS key has a policy of its own: kms:Decrypt, and to write kms:GenerateDataKey"
 
 
 def _allow(actions: tuple[str, ...], resource: str, principal: str | None = None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from datalad_s3ext.commands import _connect
 from datalad_s3ext.commands._access import Access, Choice
+from datalad_s3ext.commands._datasets import wrong_type_config
 from datalad_s3ext.commands._doctor import choose_it, identity_of_sibling, is_chosen
 from datalad_s3ext.commands._extras import extras_of
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
@@ -61,11 +62,13 @@ class Inspection:
 
     @cached_property
     def enabled(self) -> Answer | Literal["unconfirmed"]:
-        """Tell whether this clone uses it; git-annex may want its place confirmed first."""
+        """Tell whether this clone uses it; git-annex or we may want its place confirmed first."""
         if self.remote.enabled_as is None:
             return "no"
         try:
             is_open = annex.unconfirmed(self.root, self.remote.enabled_as) is not None
+            is_open = is_open or remotes.has_moved(self.root, self.remote)
+            is_open = is_open or bool(wrong_type_config(self.root, self.remote))
         except S3xError:
             return "unknown"
         return "unconfirmed" if is_open else "yes"

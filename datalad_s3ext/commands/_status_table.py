@@ -76,8 +76,10 @@ def _stored(record: Record) -> Iterator[str]:
     kind = "files under their names" if record["exporttree"] else chunk
     encryption = record["encryption"]
     yield f"{kind}, {'not encrypted' if encryption == 'none' else f'encrypted ({encryption})'}"
-    if record.get("storage_class"):
-        yield f"storage class {record['storage_class']}; what is archived: datalad s3-restore --look"
+    storage_class = record.get("storage_class")
+    if storage_class and storage_class != "STANDARD":
+        look = "; what is archived: datalad s3-restore --look" if record["remote_type"] == "s3x" else ""
+        yield f"storage class {storage_class}{look}"
 
 
 def _enabled(record: Record) -> Iterator[str]:

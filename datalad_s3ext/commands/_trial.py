@@ -133,8 +133,8 @@ class Trial:
             raise IntegrityError(
                 f"{len(missing)} of {len(sample.looked_for)} keys that should be there were not found, "
                 f"such as {missing[0]}{self._why_not(name, missing[0])}",
-                remedy="check endpoint, bucket and prefix; `git annex fsck --fast --from` the remote "
-                "corrects what is believed of it",
+                remedy="check endpoint, bucket and prefix, where a folder ends with /; `git annex fsck "
+                "--fast --from` the remote corrects what is believed of it",
             )
         for key in sample.fetched:
             try:
@@ -157,7 +157,7 @@ class Trial:
         try:
             self._annex("checkpresentkey", key, name)
         except annex.AnnexError as error:
-            return f" ({error.what})"
+            return "" if error.what.endswith(annex.failure_text(())) else f" ({error.what})"
         return ""
 
     def _annex(self, *arguments: str, stdin: str = "") -> str:

@@ -86,7 +86,7 @@ class S3Cat(Interface):  # type: ignore[misc]  # DataLad is untyped
         options = {"profile": profile, "anon": anonymous or None, "remote": source}
         known = {name: value for name, value in options.items() if value is not None}
         try:
-            _write(file, _top_of(file, dataset), ref or "HEAD", range, known)
+            _write(file, _given(dataset), ref or "HEAD", range, known)
         except BrokenPipeError:
             _leave_the_pipe()  # `| head` has had enough
         except S3xError as exc:
@@ -103,23 +103,22 @@ def _absolute(path: str, dataset: object) -> Path:
     return Path(os.path.abspath(top / path))
 
 
-def _top_of(file: Path, dataset: object) -> Path:
-    """Return the data set that is meant: the one given, else the one around the file."""
+def _given(dataset: object) -> Path | None:
+    """Return the data set that was named, if any."""
     if isinstance(dataset, Dataset):
         return Path(dataset.pathobj)
     if dataset is not None:
         return Path(os.path.abspath(str(dataset)))
-    folder = file.parent
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+    return None
 
 
-def _write(file: Path, near: Path, ref: str, asked: str | None, options: Mapping[str, object]) -> None:
+def _write(
+    file: Path, given: Path | None, ref: str, asked: str | None, options: Mapping[str, object]
+) -> None:
     from datalad_s3ext.fs.dataset import find_top
     from datalad_s3ext.fs.filesystem import AnnexFileSystem
 
-    top = find_top(near)
+    top = find_top(given) if given is not None else find_top(file, is_file=True)
     if not file.is_relative_to(top):
         raise ConfigError(f"{file} lies not in the dataset {top}")
     files = AnnexFileSystem(repo=str(top), ref=ref, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any, ClassVar, cast
 
 from datalad.distribution.dataset import datasetmethod, resolve_path
@@ -18,14 +19,13 @@ from datalad_s3ext.commands._copy import (
     Copied,
     Copy,
     Side,
-    Wanted,
     Way,
     find_remote,
     keys_to_copy,
     opened,
 )
 from datalad_s3ext.commands._datasets import bring_up_to_date, datasets
-from datalad_s3ext.commands._records import lgr, sibling_record
+from datalad_s3ext.commands._records import lgr, render, render_summary, sibling_record
 from datalad_s3ext.errors import ConfigError, S3xError
 
 ACTION = "s3_copy"
@@ -38,11 +38,17 @@ class S3Copy(Interface):  # type: ignore[misc]  # DataLad is untyped
     Where both are buckets of one service, the service copies and no content passes through this
     machine. Else content is streamed: it is read in pieces, compared with its key, and sent on. Only
     what the one sibling is known to have and the other is not is copied. A key is recorded as being
-    in the other sibling after the object there was confirmed.
+    in the other sibling after the object there was confirmed. What the service copies is not compared
+    with its key: --way stream does that.
 
     Both siblings must keep content by key, neither encrypted nor in chunks; for others there is
     `git annex copy --from A --to B`.
     """
+
+    result_renderer = "tailored"
+    custom_result_renderer = staticmethod(render)
+    custom_result_summary_renderer_pass_summary = True
+    custom_result_summary_renderer = staticmethod(render_summary)
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "path": Parameter(
@@ -132,28 +138,28 @@ class S3Copy(Interface):  # type: ignore[misc]  # DataLad is untyped
             one, other = find_remote(top, source), find_remote(top, to)
             keys = keys_to_copy(top, one, other, None if all_keys else files)
             if not keys:
-                text = f"{to!r} has all that {source!r} is known to have"
+                part = "" if all_keys else " of these files" if files else " of the current branch"
+                text = f"{to!r} has all{part} that {source!r} is known to have"
                 yield sibling_record(ACTION, top, "notneeded", text, name=to)
                 return
-            consent = Consent(trust_endpoint)
-            with opened(top, one, consent) as first, opened(top, other, consent) as second:
-                yield from _records(top, first, second, cast(Way, way), max(1, jobs), keys)
+            consent, stop = Consent(trust_endpoint), Event()
+            with (
+                opened(top, one, consent, stop) as first,
+                opened(top, other, consent, stop) as second,
+            ):
+                job = Copy(top, first, second, cast(Way, way), max(1, jobs), stop)
+                for copied in job.run(keys):
+                    yield _record(top, second, copied)
         except S3xError as exc:
             yield sibling_record(ACTION, top, "error", str(exc), name=to)
-
-
-def _records(
-    top: Path, source: Side, target: Side, way: Way, jobs: int, keys: Sequence[Wanted]
-) -> Iterator[dict[str, Any]]:
-    for copied in Copy(top, source, target, way, jobs).run(keys):
-        yield _record(top, target, copied)
 
 
 def _record(top: Path, target: Side, copied: Copied) -> dict[str, Any]:
     file = copied.wanted.file
     record: dict[str, Any] = get_status_dict(
         action=ACTION, path=str(top / file) if file else str(top), refds=str(top), logger=lgr,
-        type="file" if file else "key", status=copied.status, message=copied.message,
+        type="file" if file else "key", status=copied.status,
+        message=copied.message if file else f"{copied.wanted.key}: {copied.message}",
         key=copied.wanted.key, target=target.remote.enabled_as or target.remote.name,
         **({"way": copied.way} if copied.way else {}),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from datalad.support.param import Parameter
 from datalad_s3ext.commands import _options
 from datalad_s3ext.commands._datasets import datasets
 from datalad_s3ext.commands._export import Export, Step, find_export, follow_pushes
-from datalad_s3ext.commands._records import lgr, sibling_record
+from datalad_s3ext.commands._records import lgr, render, render_summary, sibling_record
 from datalad_s3ext.errors import S3xError
 
 ACTION = "s3_export"
@@ -32,6 +32,11 @@ class S3Export(Interface):  # type: ignore[misc]  # DataLad is untyped
     With --on-push yes, `datalad push --to NAME` does the same from then on. For that the sibling must
     have annexobjects=yes, as git-annex refuses `datalad push` to others.
     """
+
+    result_renderer = "tailored"
+    custom_result_renderer = staticmethod(render)
+    custom_result_summary_renderer_pass_summary = True
+    custom_result_summary_renderer = staticmethod(render_summary)
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "treeish": Parameter(

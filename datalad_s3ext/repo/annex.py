@@ -63,6 +63,15 @@ def run_annex(
     return done.stdout
 
 
+def merge_branch(repo: Path) -> None:
+    """Take over what other clones' git-annex branches say, as far as it was fetched.
+
+    Not by ``git annex merge``: that merges ``synced/BRANCH`` into the branch that is checked out, too.
+    """
+    read = ("config", "--get", "annex.numcopies")  # git-annex merges before it reads its branch
+    run_annex(repo, *read, "-c", "annex.merge-annex-branches=true")
+
+
 def init_remote(
     repo: Path, name: str, parameters: Mapping[str, str],
     *, env: Mapping[str, str | None] = NO_ENVIRONMENT, config: Mapping[str, str] = NO_CONFIG,

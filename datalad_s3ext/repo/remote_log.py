@@ -2,7 +2,7 @@
 
 git-annex changes no ``type`` of a remote that exists. But it merges whatever a sibling's git-annex
 branch says, and of several lines of ``remote.log`` about one remote the newest counts. So a change is
-a commit on top of the branch, offered to ``git annex merge`` as if a sibling had made it.
+a commit on top of the branch, offered to git-annex as if a sibling had made it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datalad_s3ext.errors import LocalError, one_line
 from datalad_s3ext.repo import remotes
-from datalad_s3ext.repo.annex import run_annex
+from datalad_s3ext.repo.annex import merge_branch
 from datalad_s3ext.repo.folders import annex_folder
 
 LOG = "remote.log"
@@ -57,7 +57,7 @@ def take_over(repo: Path, commit: str) -> None:
     """
     _git(repo, "update-ref", _OFFERED, commit)
     try:
-        run_annex(repo, "merge", "--quiet")
+        merge_branch(repo)
     finally:
         _git(repo, "update-ref", "-d", _OFFERED)
 

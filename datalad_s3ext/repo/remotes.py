@@ -18,6 +18,7 @@ import git
 
 from datalad_s3ext.credentials.model import KEPT, Keys
 from datalad_s3ext.errors import ConfigError, LocalError, one_line
+from datalad_s3ext.repo import trust
 from datalad_s3ext.repo.folders import as_file_name
 from datalad_s3ext.repo.kept_keys import NAME as KEPT_NAME
 
@@ -226,6 +227,14 @@ def git_folder(repo: Path) -> Path:
     """Return the git directory of `repo` that all its worktrees share."""
     with _opened(repo) as opened:
         return Path(opened.common_dir)
+
+
+def has_moved(repo: Path, remote: SpecialRemote) -> bool:
+    """Tell whether `repo` has used another bucket or prefix, and nobody agreed to that of `remote`."""
+    if not remote.is_ours:
+        return False
+    known = trust.agreed_places(git_folder(repo), remote.uuid)
+    return bool(known) and f"{remote.bucket}/{remote.prefix}" not in known
 
 
 def _kept_files(repo: Path, remote: SpecialRemote) -> list[Path]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from datalad_s3ext.units import MIB
 from tests.e2e.helpers import add_all, copies, object_bytes, object_names, pattern, unfinished_uploads
 from tests.integration.commands.helpers import QUIET
+from tests.support import faults
+from tests.support.relay import Relay
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint, boto3_client
 
@@ -101,6 +106,8 @@ def test_what_only_git_annex_can_copy_is_refused(
     annex: AnnexRepo, keys: Endpoint, bucket_name: str
 ) -> None:
     annex.init_s3x(keys, bucket_name, name="a")
+    annex.init_builtin(keys, f"{bucket_name}-ia", "mungekeys=ia", name="ia")
+    assert "names of its own" in copy(annex, to="ia")[0]["message"]
     reasons = {"encryption=shared": "encrypted", "chunk=1MiB": "chunks", "exporttree=yes": "a tree"}
     for number, (parameter, reason) in enumerate(reasons.items()):
         annex.init_s3x(keys, f"{bucket_name}-{number}", parameter, name=f"b{number}")
@@ -110,3 +117,60 @@ def test_what_only_git_annex_can_copy_is_refused(
         assert record["status"] == "error"
         assert reason in record["message"]
         assert "git annex copy" in record["message"]
+
+
+def test_what_is_under_way_is_taken_back_when_no_more_is_wanted(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C closes the generator: it must not wait until a file of many gigabytes is copied."""
+    from datalad_s3ext.commands._consent import Consent
+    from datalad_s3ext.commands._copy import Copy, Wanted, find_remote, opened
+
+    content = add_all(annex, FILES)
+    other, released = f"{bucket_name}-b", Event()
+
+    def held(body: Iterator[bytes]) -> Iterator[bytes]:
+        released.wait(60)
+        yield from body
+
+    with Relay(keys.url) as relay, monkeypatch.context() as patch, ExitStack() as stack:
+        patch.setenv("S3X_TRUST_ENDPOINT", f"{keys.url} {relay.url}")
+        annex.init_s3x(keys, bucket_name, name="a")
+        annex.annex("copy", "--to", "a", ".")
+        annex.init_s3x(keys.at(relay.url), other, "partsize=5MiB", name="b")
+        relay.shapers_up.add(faults.is_upload_part, held, 100)
+        stop = Event()
+        sides = [
+            stack.enter_context(opened(annex.path, find_remote(annex.path, name), Consent(), stop))
+            for name in ("a", "b")
+        ]
+        job = Copy(annex.path, *sides, way="stream", jobs=2, stop=stop)
+        run = job.run([Wanted(content[name], name) for name in ("dir/large", "one")])
+        assert next(run).wanted.file == "one"
+        closing = Thread(target=run.close)  # type: ignore[attr-defined]
+        closing.start()
+        assert stop.wait(60)
+        released.set()
+        closing.join()
+
+    assert object_names(keys, other) == {"annex-uuid", content["one"]}
+    assert not unfinished_uploads(keys, other)
+    assert annex.uuid("b") in copies(annex, "one")
+    assert annex.uuid("b") not in copies(annex, "dir/large")
+
+
+def test_an_old_key_with_a_blank_is_recorded_too(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    """A batch of setpresentkey ends at such a key, and all others would not be recorded."""
+    key, other = "WORM-s3-m1--old name", f"{bucket_name}-b"
+    for name, bucket in {"a": bucket_name, "b": other}.items():
+        annex.init_s3x(keys, bucket, name=name)
+    boto3_client(keys).put_object(Bucket=bucket_name, Key=key, Body=b"old")
+    annex.annex("setpresentkey", key, annex.uuid("a"), "1")
+
+    (record,) = copy(annex, all_keys=True)
+
+    assert (record["status"], record["type"]) == ("ok", "key")
+    assert record["message"].startswith(key)
+    assert annex.annex("findkeys", "--in=b").stdout.splitlines() == [key]

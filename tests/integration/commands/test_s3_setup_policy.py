@@ -87,6 +87,33 @@ def test_tags_and_partitions_count(annex: AnnexRepo) -> None:
     assert "arn:aws-us-gov:s3:::lab/a${*}b/*" in actions(odd)
 
 
+@pytest.mark.parametrize(
+    ("setting", "read", "write", "of_bucket"),
+    [
+        (
+            "bucketversioning=yes",
+            {"s3:GetObjectVersion"},
+            {"s3:GetObjectVersion", "s3:DeleteObjectVersion"},
+            {"s3:GetBucketVersioning", "s3:ListBucketVersions"},
+        ),
+        ("restore=yes", {"s3:RestoreObject"}, {"s3:RestoreObject"}, set()),
+        ("acl=public-read", set(), {"s3:PutObjectAcl"}, set()),
+        ("restore=no", set(), set(), set()),
+    ],
+)
+def test_what_a_setting_needs_besides_is_allowed(
+    annex: AnnexRepo, setting: str, read: set[str], write: set[str], of_bucket: set[str]
+) -> None:
+    given = [setting, "exporttree=yes"] if "versioning" in setting else [setting]
+    reader, writer = (
+        actions(policy(annex, "aws", kind, settings=given)) for kind in ("read-only", "read-write")
+    )
+
+    assert reader["arn:aws:s3:::lab/*"] == {"s3:GetObject"} | read
+    assert writer["arn:aws:s3:::lab/*"] == {"s3:GetObject"} | WRITING | write
+    assert reader["arn:aws:s3:::lab"] == {"s3:ListBucket"} | of_bucket
+
+
 def test_with_the_public_policy_everybody_reads(
     annex: AnnexRepo, keys: Endpoint, moto: Endpoint, bucket_name: str
 ) -> None:

@@ -57,6 +57,24 @@ def test_a_sibling_that_is_in_order(filled: AnnexRepo, keys: Endpoint, new_bucke
     assert state(filled) == before
 
 
+def test_one_that_has_moved_waits_for_a_person(filled: AnnexRepo, new_bucket: str) -> None:
+    """Else `s3-enable` would call it enabled, while nothing can be stored there."""
+    setting = f"s3x.{filled.uuid('s3')}.place"
+    filled.run("git", "config", setting, f"{new_bucket}/elsewhere/")
+
+    (moved,) = status(filled)
+    refused = filled.run("git", "annex", "copy", "--to", "s3", "kept", check=False)
+    enable(filled)
+    (agreed,) = status(filled)
+    filled.annex("copy", "--to", "s3", "kept")
+
+    assert (moved["enabled"], agreed["enabled"]) == ("unconfirmed", "yes")
+    assert refused.returncode == 1
+    assert filled.run("git", "config", "--get-all", setting).stdout.split() == [
+        f"{new_bucket}/elsewhere/", f"{new_bucket}/p/"
+    ]  # fmt: skip
+
+
 def test_people_see_all_about_one(filled: AnnexRepo, keys: Endpoint, new_bucket: str) -> None:
     seen = filled.run("datalad", "s3-status").stdout
     for_programs = filled.run("datalad", "-f", "json", "s3-status", "s3", "--offline").stdout

@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from typing import Any
 
 _CRC32C = (0x82F63B78, 4)  # reflected polynomials, width in bytes
 _CRC64NVME = (0x9A6C9329AC4BC9B5, 8)
@@ -33,7 +34,7 @@ DIGESTS: Mapping[str, Callable[[bytes], bytes]] = {
 """By the name that presets use."""
 
 
-def parameter(name: str, data: bytes) -> dict[str, str]:
+def parameter(name: str, data: bytes) -> dict[str, Any]:
     """Return botocore's parameter that sends the checksum `name` of `data`."""
     field = "ContentMD5" if name == "Content-MD5" else f"Checksum{name}"
     return {field: b64encode(DIGESTS[name](data)).decode()}

@@ -25,8 +25,8 @@ STAGE = "capabilities"
 _BYTES = 100  # enough to tell things apart; CRCs are computed bit by bit
 _ODD_NAME = "a blank+plus&amp;ä~%20"
 _PAGE = 2
-_NOT_NOW = frozenset({0, 429})
-"""No answer at all, or too many requests."""
+_NOT_NOW = frozenset({0, 408, 429})
+"""No answer at all, one that gave up, or too many requests."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ def _claims_more(stated: object, found: object) -> bool:
 
 def _listing(bench: _Bench) -> Iterator[Measured]:
     names = sorted([f"list/{number}" for number in range(4)] + [f"list/{_ODD_NAME}"])
-    for name in names:
-        bench.workplace.put(name, b"")
     wanted = [bench.workplace.name(name) for name in names]
     try:
+        for name in names:
+            _require_answer(bench.workplace.put(name, b""))
         version, found = _first_that_works(bench, wanted, url_encoding=True)
         if not (is_encoded := version is not None):
             version, found = _first_that_works(bench, wanted, url_encoding=False)
@@ -170,6 +170,11 @@ class _NoAnswer(Exception):
         self.reply = reply
 
 
+def _require_answer(reply: Reply) -> None:
+    if not (reply.done or _is_refused(reply) or reply.status == 501):
+        raise _NoAnswer(reply)
+
+
 def _pages(bench: _Bench, inquiry: Inquiry, version: int) -> list[str] | None:
     """Return all names as listed by pages of two; ``None`` when refused or without end."""
     names: list[str] = []
@@ -179,8 +184,7 @@ def _pages(bench: _Bench, inquiry: Inquiry, version: int) -> list[str] | None:
         operation = "list_objects" if version == 1 else "list_objects_v2"
         reply = inquiry.ask(operation, Prefix=prefix, MaxKeys=_PAGE, **after)
         if not reply.done:
-            if reply.status in _NOT_NOW or (reply.status >= 500 and reply.status != 501):
-                raise _NoAnswer(reply)
+            _require_answer(reply)
             return None
         names += [str(row["Key"]) for row in reply.data.get("Contents", [])]
         if not reply.data.get("IsTruncated"):
@@ -224,12 +228,12 @@ def _conditions(bench: _Bench) -> Iterator[Measured]:
 def _checksums(bench: _Bench) -> Iterator[Measured]:
     accepted, verified = [], []
     for name in checksums.DIGESTS:
-        right = _put_with(bench, checksums.parameter(name, bench.data))
+        right = bench.workplace.put("checksum", bench.data, **checksums.parameter(name, bench.data))
         if not right.done:
             continue
         accepted.append(name)
-        wrong = _put_with(bench, checksums.parameter(name, b"other"))
-        if 400 <= wrong.status < 500:
+        wrong = bench.workplace.put("checksum", bench.data, **checksums.parameter(name, b"other"))
+        if _is_refused(wrong):
             verified.append(name)
     yield Measured("checksums_accepted", accepted, f"checksums that are taken: {_listed(accepted)}")
     text = f"checksums that are verified (wrong ones are refused): {_listed(verified)}"
@@ -249,14 +253,15 @@ def _verifies_parts(bench: _Bench, name: str) -> bool:
         bench.inquiry.ask("upload_part", **where, Body=bench.data, **checksums.parameter(name, data))
         for data in (b"other", bench.data)
     )
-    if not right.done or not 400 <= wrong.status < 500:
+    if not right.done or not _is_refused(wrong):
         return False
     row = {"PartNumber": 1, "ETag": right.data.get("ETag"), **checksums.parameter(name, bench.data)}
     return bench.workplace.complete("sum", upload_id, [row]).done
 
 
-def _put_with(bench: _Bench, parameters: dict[str, Any]) -> Reply:
-    return bench.workplace.put("checksum", bench.data, **parameters)
+def _is_refused(reply: Reply) -> bool:
+    """Tell whether the service did not want just this request, rather than any at the moment."""
+    return 400 <= reply.status < 500 and reply.status not in _NOT_NOW
 
 
 def _automatic_checksums(bench: _Bench) -> Iterator[Measured]:

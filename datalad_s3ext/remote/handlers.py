@@ -51,7 +51,6 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
 
     def initremote(self) -> None:
         """Make bucket and marker, or find them; safe to repeat."""
-        from datalad_s3ext.remote.moves import note_place
         from datalad_s3ext.remote.storing import check_storage_classes
 
         with self._reported():
@@ -61,11 +60,13 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
                 self._ensure_bucket(place)
                 self._ensure_marker(place)
                 self._ensure_versioning(place)
-                note_place(self._shared.git_dir(self.annex), self._shared.uuid(self.annex), place)
             except (CredentialsError, AccessDenied):
-                if not self._is_public():
+                public = self._public_place()
+                if public is None:
                     raise
+                self._note_place(public)
             else:
+                self._note_place(place)
                 self._remember_keys(place)
 
     def prepare(self) -> None:
@@ -124,6 +125,8 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
         """
         with self._reported():
             place = self._for_asking()
+            if self._is_view:  # nothing is stored by key there, whatever files of the tree are called
+                return self._is_at_url(key)
             expected = parse_key(key).stored_bytes
             try:
                 found = self._looked_at(place, place.layout.of_key(key)).size_bytes
@@ -168,11 +171,14 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
 
         try:
             settings = self._shared.settings(self.annex)
+            if not settings.publicurl or settings.importtree or self._is_view:
+                return None
+            # files of a tree have other names than their keys
+            names = self._shared.exported_names(self.annex) if settings.exporttree else {key: key}
         except S3xError:
             return None
-        if not settings.publicurl or settings.is_tree:  # files have other names than their keys
-            return None
-        return Layout(settings.fileprefix).url_below(settings.publicurl, key)
+        name = names.get(key)
+        return Layout(settings.fileprefix).url_below(settings.publicurl, name) if name else None
 
     def describe(self) -> dict[str, str]:
         """Return the fields that `git annex info REMOTE` shows. Nothing is sent."""
@@ -280,16 +286,23 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
         uuid = self._shared.uuid(self.annex)
         return self._shared.places.for_reading(lambda anonymous: self._open(anonymous=anonymous), uuid)
 
-    def _is_public(self) -> bool:
-        """Tell whether everybody can read the remote's own marker: then it can be used for reading."""
+    def _note_place(self, place: Place) -> None:
+        from datalad_s3ext.remote.moves import note_place
+
+        told = note_place(self._shared.git_dir(self.annex), self._shared.uuid(self.annex), place)
+        if told:
+            self._tell(told)
+
+    def _public_place(self) -> Place | None:
+        """Return the bucket if everybody can read the remote's own marker: it is of use for reading."""
         try:
             place, uuid = self._open(anonymous=True), self._shared.uuid(self.annex)
             if self._shared.settings(self.annex).publicurl and not place.is_marked:
-                return place.is_readable_by_all(uuid)
+                return place if place.is_readable_by_all(uuid) else None
             found = place.marker()
-            return found == uuid or (found is None and not place.is_marked)
+            return place if found == uuid or (found is None and not place.is_marked) else None
         except S3xError:
-            return False
+            return None
 
     def _open(self, *, anonymous: bool, prefer_environment: bool = False) -> Place:
         from datalad_s3ext.remote.keeping import may_send_keys, remembered_keys

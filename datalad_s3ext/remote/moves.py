@@ -28,12 +28,22 @@ _one_asks = Lock()
 """Jobs begin at the same moment, and each would start git."""
 
 
-def note_place(git_dir: Path, uuid: str, place: Place) -> None:
-    """Note that a person here wants the remote to keep its content at `place`."""
+def note_place(git_dir: Path, uuid: str, place: Place) -> str:
+    """Note that a person here wants the remote to keep its content at `place`.
+
+    Returns what that person should be told: ``""`` unless this clone used another place before. Who
+    enabled the remote for some other reason may not have known.
+    """
+    name = _name(place)
     try:
-        trust.agree_to_place(git_dir, uuid, _name(place))
+        known = trust.agreed_places(git_dir, uuid)
+        trust.agree_to_place(git_dir, uuid, name)
     except LocalError as error:
         lgr.debug("the place could not be noted: %s", error)
+        return ""
+    if not known or name in known:
+        return ""
+    return f"this remote keeps its content at {name} now; this clone used {' and '.join(known)}"
 
 
 def require_place(git_dir: Path, uuid: str, place: Place, *, note: bool) -> None:
@@ -63,7 +73,7 @@ def _is_first(git_dir: Path, uuid: str, name: str) -> bool:
         raise ConfigError(
             f"this data set has moved the remote to {name}, and this clone used {' and '.join(known)}: "
             "nothing is stored, deleted or taken for present there",
-            remedy="if it is the right place: git annex enableremote NAME",
+            remedy="if it is right: datalad s3-enable -s NAME, or git annex enableremote NAME",
         )
     return not known
 

@@ -52,6 +52,7 @@ class Shared:
         self.ahead: Ahead | None = None
         """Descriptions of those files, asked for before they are needed."""
         self._known_keys: KnownKeys | None = None
+        self._exported_names: Mapping[str, str] | None = None
         self.told: set[str] = set()
         """What has been said and need not be said again."""
         self.verifies: bool | None = None
@@ -88,6 +89,16 @@ class Shared:
                 self._known_keys = KnownKeys(git_dir, uuid)
             return self._known_keys
 
+    def exported_names(self, annex: Master) -> Mapping[str, str]:
+        """Return a name for each key of the exported tree, as it was when first asked for."""
+        from datalad_s3ext.repo.exported_names import names_by_key
+
+        git_dir, uuid = self.git_dir(annex), self.uuid(annex)
+        with self._lock:
+            if self._exported_names is None:
+                self._exported_names = names_by_key(git_dir, uuid)
+            return self._exported_names
+
     def journals(self, annex: Master, place: Place) -> Journals:
         """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""
         from datalad_s3ext.repo.folders import annex_folder, as_file_name
@@ -106,8 +117,10 @@ class Shared:
         return journals
 
     def keep_choices(self, choices: LocalChoices) -> None:
-        """Keep what git said for `take_choices`: git is slow to start."""
-        self._read_choices = choices
+        """Keep what git said for `take_choices`, as long as nothing is open: git is slow to start."""
+        with self._lock:
+            if self._throttle is None:
+                self._read_choices = choices
 
     def take_choices(self) -> LocalChoices | None:
         """Return what was kept, once: whoever opens the bucket anew later must ask git again."""

@@ -6,8 +6,11 @@ A key is ``BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE-CCHUNK]--NAME``. Source: git-ann
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
+"""What is longer counts no bytes of this world, and would be no size of a file."""
 MARKER = "annex-uuid"
 """The object, below a remote's prefix, that says which special remote the place belongs to."""
 
@@ -43,9 +46,7 @@ def parse_key(text: str) -> Key:
     if not separator:
         return Key(backend="", name=text)
     backend, *fields = head.split("-")
-    numbers = {
-        field[0]: int(field[1:]) for field in fields if field[1:].isascii() and field[1:].isdigit()
-    }
+    numbers = {field[0]: int(field[1:]) for field in fields if _NUMBER.fullmatch(field[1:])}
     return Key(
         backend=backend,
         name=name,

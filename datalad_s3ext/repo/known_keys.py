@@ -74,8 +74,19 @@ def is_content_of(key: str, size_bytes: int, digests: Mapping[str, str]) -> bool
     digests : Mapping
         From a backend (``MD5``, ``SHA256``) to the checksum, in hexadecimal.
     """
+    backend, name = _checksum_in(key)
+    return parse_key(key).size_bytes == size_bytes and digests.get(backend) == name
+
+
+def contradicts(key: str, size_bytes: int, digests: Mapping[str, str]) -> bool:
+    """Tell whether content of this size and with these checksums is certainly not that of `key`."""
+    backend, name = _checksum_in(key)
+    return parse_key(key).size_bytes not in (None, size_bytes) or digests.get(backend, name) != name
+
+
+def _checksum_in(key: str) -> tuple[str, str]:
+    """Return the backend of `key`, without the E of those with an extension, and the checksum."""
     parsed = parse_key(key)
-    backend, name = parsed.backend, parsed.name
-    if backend not in ALGORITHMS and backend.endswith("E"):
-        backend, name = backend.removesuffix("E"), name.partition(".")[0]
-    return parsed.size_bytes == size_bytes and digests.get(backend) == name
+    if parsed.backend not in ALGORITHMS and parsed.backend.endswith("E"):
+        return parsed.backend.removesuffix("E"), parsed.name.partition(".")[0]
+    return parsed.backend, parsed.name

@@ -109,7 +109,10 @@ def _logs(repo: Path) -> Iterator[tuple[str, str]]:
         if match and match[1] not in journaled:
             rows.append((match[1], sha))
     contents = _contents(repo, [sha for _, sha in rows])
-    yield from ((key, content.decode()) for (key, _), content in zip(rows, contents, strict=True))
+    yield from (
+        (key, content.decode(errors="replace"))
+        for (key, _), content in zip(rows, contents, strict=True)
+    )
     yield from journaled.items()
 
 
@@ -121,7 +124,7 @@ def _journal(repo: Path) -> Iterator[tuple[str, str]]:
         match = _LOG.fullmatch(path)
         if match:
             try:
-                yield match[1], file.read_text()
+                yield match[1], file.read_text(errors="replace")
             except FileNotFoundError:
                 continue  # committed meanwhile: the branch has it
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 
 from datalad_s3ext.errors import LocalError, one_line
+from datalad_s3ext.repo.forks import renew_at_fork
 
 _ONE = ["cat-file", "--batch"]
 _MANY = ["cat-file", "--batch", "--buffer"]
 _ENDING_S = 1.0
+MOST_PROCESSES = 64
+"""Of git, each with three pipes, that one process keeps; more only while they are all in use."""
 _SIZES = ["cat-file", "--batch-check=%(objectsize)", "--buffer"]
 
 
@@ -36,6 +40,11 @@ class GitObjects:
         self._lock = RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._pid = 0
+        renew_at_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process."""
+        self._lock = RLock()
 
     def read(self, name: str) -> GitObject | None:
         """Return the object `name`, an id or any expression of git; ``None`` when there is none.
@@ -88,6 +97,16 @@ class GitObjects:
                     with suppress(OSError):  # what was to be written is of no use any more
                         stream.close()
 
+    def close_if_unused(self) -> bool:
+        """End the process of git, unless somebody waits for an answer of it; tell whether it ended."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self.close()
+        finally:
+            self._lock.release()
+        return True
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._pid != os.getpid():
             try:
@@ -98,6 +117,7 @@ class GitObjects:
             except OSError as error:
                 raise LocalError(f"git cannot be started: {error.strerror}") from error
             self._pid = os.getpid()
+            _STARTED.note(self)
         return self._process
 
     def _ask(self, process: subprocess.Popen[bytes], name: str) -> GitObject | None:
@@ -142,6 +162,34 @@ class GitObjects:
         except subprocess.TimeoutExpired:
             return str(error)
         return one_line(process.stderr.read().decode(errors="replace")) or str(error)
+
+
+class _Started:
+    """Which repositories have a process of git: not all of a thousand subdatasets at once."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        renew_at_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process."""
+        self._lock = Lock()
+        self._order: dict[int, weakref.ref[GitObjects]] = {}
+
+    def note(self, started: GitObjects) -> None:
+        """Add one; those that were started first are ended when there are too many."""
+        with self._lock:
+            self._order.pop(id(started), None)
+            self._order[id(started)] = weakref.ref(started)
+            spare = list(self._order.items())[:-MOST_PROCESSES]
+        for name, known in spare:
+            other = known()
+            if other is None or other.close_if_unused():
+                with self._lock:
+                    self._order.pop(name, None)
+
+
+_STARTED = _Started()
 
 
 def _head(line: bytes, git_dir: Path) -> tuple[str, str, int]:

@@ -42,7 +42,7 @@ def _key(file_name: bytes) -> str | None:
     """Undo :func:`as_file_name`."""
     name = file_name.decode("utf-8", "surrogateescape")
     text = name.replace("%", "/").replace("&c", ":").replace("&s", "%").replace("&a", "&")
-    return text if "--" in text else None
+    return text if "--" in text and "\0" not in text else None
 
 
 def lower_folder(key: str) -> str:

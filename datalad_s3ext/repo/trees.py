@@ -11,6 +11,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from datalad_s3ext.errors import LocalError
+from datalad_s3ext.repo.forks import renew_at_fork
 from datalad_s3ext.repo.keys import parse_key
 from datalad_s3ext.repo.objects import GitObjects
 from datalad_s3ext.repo.pointers import POINTER_BYTES, key_of_link, key_of_pointer
@@ -20,6 +21,7 @@ EXECUTABLE = 0o100755
 _TREES_KEPT = 2000
 _FILES_KEPT = 500_000
 _FEW = 8
+_NO_NAMES = frozenset({"", ".", "..", ".git", "git~1"})
 
 
 class Entry(NamedTuple):
@@ -61,6 +63,11 @@ class Trees:
         self._lock = Lock()
         self._trees: OrderedDict[str, Mapping[str, Entry]] = OrderedDict()
         self._files: dict[Entry, Content] = {}
+        renew_at_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process."""
+        self._lock = Lock()
 
     def entries(self, tree_id: str) -> Mapping[str, Entry]:
         """Return the names in a tree, in git's order. The mapping must not be changed.
@@ -77,12 +84,21 @@ class Trees:
         found = self._objects.read(tree_id)
         if found is None or found.kind != "tree":
             raise LocalError(f"git lacks the tree {tree_id} in {self._objects.git_dir}")
-        parsed = parse_tree(found.data, len(tree_id) // 2)
+        parsed = self._parsed(tree_id, found.data)
         with self._lock:
             self._trees[tree_id] = parsed
             while len(self._trees) > _TREES_KEPT:
                 self._trees.popitem(last=False)
         return parsed
+
+    def _parsed(self, tree_id: str, data: bytes) -> Mapping[str, Entry]:
+        try:
+            return parse_tree(data, len(tree_id) // 2)
+        except ValueError as error:
+            raise LocalError(
+                f"the tree {tree_id} in {self._objects.git_dir} is damaged: {error}",
+                remedy="run: git fsck",
+            ) from error
 
     def content(self, entry: Entry) -> Content:
         """Return what the file of `entry` is."""
@@ -131,14 +147,29 @@ class Trees:
 
 
 def parse_tree(data: bytes, id_bytes: int) -> dict[str, Entry]:
-    """Return names and entries of a tree object whose ids have `id_bytes` bytes."""
+    """Return names and entries of a tree object whose ids have `id_bytes` bytes.
+
+    Raises
+    ------
+    LocalError
+        A name would lead out of its folder, or into git's own: git itself checks out no such file.
+    ValueError
+        This is no tree.
+    """
     entries: dict[str, Entry] = {}
     position = 0
     while position < len(data):
         end = data.index(b"\0", position)
         mode, _, name = data[position:end].partition(b" ")
         position = end + 1 + id_bytes
+        if position > len(data):
+            raise ValueError("it ends early")
         text = name.decode("utf-8", "surrogateescape")
+        if "/" in text or text.lower() in _NO_NAMES:
+            raise LocalError(
+                f"a folder holds the name {text!r}, which no file can have",
+                remedy="do not use this data set: it is a trap",
+            )
         entries[text] = Entry(int(mode, 8), data[end + 1 : position].hex())
     return entries
 

@@ -7,6 +7,7 @@ Source: git-annex's page "internals".
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from time import monotonic
 
 from datalad_s3ext.errors import LocalError, one_line
 from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.forks import renew_at_fork
 from datalad_s3ext.repo.objects import GitObjects
 from datalad_s3ext.repo.pointers import as_file_name, lower_folder
 
@@ -22,6 +24,7 @@ WEB = "00000000-0000-0000-0000-000000000001"
 """The UUID of git-annex's special remote ``web``."""
 OWN_BRANCH = "refs/heads/git-annex"
 _BRANCHES_KEPT_S = 2.0
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class Whereabouts:
@@ -33,6 +36,11 @@ class Whereabouts:
         self._lock = Lock()
         self._branches: tuple[str, ...] = ()
         self._looked = -_BRANCHES_KEPT_S
+        renew_at_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process."""
+        self._lock = Lock()
 
     def locations(self, key: str) -> frozenset[str]:
         """Return the UUIDs of the repositories and remotes that have the content of `key`."""
@@ -50,7 +58,7 @@ class Whereabouts:
         found = []
         for what, words in newest.items():
             owner, _, size = what.rpartition(":")
-            if owner == uuid and len(words) > 2 and size.isdigit() and words[2].isdigit():
+            if owner == uuid and len(words) > 2 and all(map(_NUMBER.fullmatch, (size, words[2]))):
                 found.append((int(size), int(words[2])))
         return [(size, count) for size, count in found if size and count]
 

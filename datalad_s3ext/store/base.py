@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from datalad_s3ext.store.archive import Tier
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+CUSTOMER = "customer"
+"""Encrypted with a key that goes with each request (SSE-C)."""
 
 
 @runtime_checkable
@@ -53,7 +55,7 @@ class ObjectInfo:
     sha256: bytes | None = None
     """Of the whole object, where the server has it and `ObjectStore.describe` asked."""
     encryption: str | None = None
-    """How the server encrypts it, where `ObjectStore.describe` asked."""
+    """How the server encrypts it, where `describe` asked: S3's word for it, or `CUSTOMER`."""
     restore: str | None = None
     """The server's words about bringing an archived object back; see :mod:`.archive`."""
     archive_status: str | None = None

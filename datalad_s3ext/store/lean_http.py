@@ -115,7 +115,28 @@ class Connection:
             return False
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        for _ in range(INTERIM_LIMIT):
+            if not poll.poll(0):
+                return True
+            if not (self.has_tls and self._takes_news_of_tls()):
+                return False
+        return False
+
+    def _takes_news_of_tls(self) -> bool:
+        """Take in what has come for TLS itself, such as the tickets after a handshake; else false."""
+        import ssl
+
+        timeout_s = self._socket.gettimeout()
+        self._socket.setblocking(False)
+        try:
+            self._buffer = self._socket.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        finally:
+            self._socket.settimeout(timeout_s)
+        return False
 
     def read_head(self) -> tuple[int, dict[str, str]]:
         """Return status and headers (names in lower case) of the next final answer.

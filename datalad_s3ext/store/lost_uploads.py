@@ -3,7 +3,8 @@
 They hold nothing, but they stay: lists of unfinished uploads show them for ever. So whoever has lost
 such an answer looks for uploads of that name that were begun since and that nothing was sent to, and
 aborts those that are not known to be in use here. Another computer that has begun to upload the same
-name within these very seconds may lose its upload by that: it then begins anew.
+name within these very seconds may lose its upload by that, and has to send it again. It does not do
+the same in return: it looks among uploads from the time of its own request only.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _NOT_TAKEN = frozenset({"SlowDown", "ServiceUnavailable", "TooManyRequests", "Re
 class _Begun:
     name: str
     since_s: float
+    until_s: float
+    """When its id was known."""
     is_proven: bool = False
     """The server has taken a part for it: the id is right."""
 
@@ -66,7 +69,7 @@ class OpenUploads:
         try:
             upload_id = persist(attempt)
             with self._lock:
-                self._begun[upload_id] = _Begun(name, since_s)
+                self._begun[upload_id] = _Begun(name, since_s, self._clock())
         except S3xError:
             self._clear_up(name, since_s, errors)
             raise
@@ -82,7 +85,7 @@ class OpenUploads:
             with self._lock:
                 begun = self._begun.pop(upload_id, None)
             if begun is not None and not begun.is_proven:
-                self._take_back(begun.name, begun.since_s)
+                self._take_back(begun.name, begun.since_s, begun.until_s)
             raise
         begun = self._begun.get(upload_id)
         if begun is not None:
@@ -95,12 +98,13 @@ class OpenUploads:
 
     def _clear_up(self, name: str, since_s: float, errors: Collection[S3xError]) -> None:
         if any(may_have_begun(error) for error in errors):
-            self._take_back(name, since_s)
+            self._take_back(name, since_s, self._clock())
 
-    def _take_back(self, name: str, since_s: float) -> None:
+    def _take_back(self, name: str, since_s: float, until_s: float) -> None:
         with self._lock:
             ours = frozenset(self._begun)
-        take_back_lost(self._store, name, self._clock() - since_s, ours)
+        now_s = self._clock()
+        take_back_lost(self._store, name, now_s - since_s, ours, least_age_s=now_s - until_s)
 
 
 def may_have_begun(error: S3xError) -> bool:
@@ -111,14 +115,19 @@ def may_have_begun(error: S3xError) -> bool:
     return is_lost and error.code not in _NOT_TAKEN
 
 
-def take_back_lost(store: ObjectStore, name: str, age_s: float, ours: Collection[str]) -> None:
+def take_back_lost(
+    store: ObjectStore, name: str, age_s: float, ours: Collection[str], *, least_age_s: float = 0
+) -> None:
     """Abort the uploads of `name` begun in the last `age_s` seconds that hold nothing, but `ours`.
 
-    Where the server cannot be asked, or does not tell, nothing is done.
+    Those begun less than `least_age_s` seconds ago are left alone, too: they are other people's. Where
+    the server cannot be asked, or does not tell, nothing is done.
     """
     try:
+        later_s = least_age_s - CLOCK_STEP_S
+        later = store.empty_uploads(name, later_s) if later_s > 0 else ()
         for upload_id in store.empty_uploads(name, age_s + CLOCK_STEP_S):
-            if upload_id not in ours:
+            if upload_id not in ours and upload_id not in later:
                 store.abort_upload(name, upload_id)
                 lgr.info("an upload of %s whose id had been lost was taken back", name)
     except S3xError as error:

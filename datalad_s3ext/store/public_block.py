@@ -71,5 +71,7 @@ def _client(connection: Connection, identity: Identity, service: str) -> Any:
 
 
 def _judged(answer: Any) -> Answer:
-    settings = answer.get("PublicAccessBlockConfiguration", {})
+    settings = answer.get("PublicAccessBlockConfiguration") or {}
+    if not any(name in settings for name in _FORBIDS):
+        return "unknown"  # a server that does not know the question answers another one
     return "yes" if any(settings.get(name) for name in _FORBIDS) else "no"

@@ -259,7 +259,7 @@ class S3Store(S3Copy, S3Multipart, S3Versions, S3Archive):
         raise IntegrityError(
             f"{name!r} arrived damaged and was removed: the server has {stored.etag}, sent was"
             f" {md5.hex()}",
-            remedy="send it again",
+            remedy=self._how_to_mend_damage(),
         )
 
     def _constraint(self) -> dict[str, Any]:

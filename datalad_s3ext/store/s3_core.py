@@ -98,6 +98,16 @@ class S3Core(ObjectStore):
         if answer.get(element) is None:
             raise not_s3(self.place.endpoint, otherwise)
 
+    def _how_to_mend_damage(self) -> str:
+        """Return the remedy for what arrived damaged; what is believed of ETags may be wrong, too."""
+        measured = self._connection.measured
+        if measured is None or not any(name.endswith("_is_md5") for name in measured.changes):
+            return "send it again"
+        return (
+            "send it again; if it stays so, the service may be another one than when it was measured, "
+            f"on {measured.date}: rm {measured.path}"
+        )
+
     def _settle_absence(self, name: str, refusal: NotS3, *, afresh: bool = False) -> NoReturn:
         """Raise `ObjectNotFound` if the bare 404 behind `refusal` is a certain one.
 

@@ -64,7 +64,7 @@ class S3Multipart(S3Core):
         self._believe(answer)
         tells = self._part_etag_tells(etag, answer)
         if md5 and tells and etag.lower() != md5.hex():
-            raise damaged_part(name, number, etag, md5.hex())
+            raise self._damaged_part(name, number, etag, md5.hex())
         is_echoed = crc32 is None or self._has_echo(answer, name, number, digest["ChecksumCRC32"])
         return PartReceipt(number, size_bytes, etag, crc32, is_echoed, tells)
 
@@ -183,20 +183,18 @@ class S3Multipart(S3Core):
         """Tell whether the server states the CRC32 that was `sent`: then it has looked at it."""
         echo = headers_of(answer).get("x-amz-checksum-crc32")
         if echo not in (None, sent):
-            raise damaged_part(name, number, f"the CRC32 {echo}", sent)
+            raise self._damaged_part(name, number, f"the CRC32 {echo}", sent)
         return echo is not None
+
+    def _damaged_part(self, name: str, number: int, found: str, sent: str) -> IntegrityError:
+        return IntegrityError(
+            f"part {number} of {name!r} arrived damaged: the server has {found}, sent was {sent}",
+            remedy=self._how_to_mend_damage(),
+        )
 
     def _part_etag_tells(self, etag: str, answer: Any) -> bool:
         known = self._provider.upload.part_etag_is_md5 is True
         return known and is_md5(etag) and not is_kms(DEFAULT_PUT, answer)
-
-
-def damaged_part(name: str, number: int, found: str, sent: str) -> IntegrityError:
-    """Return the error for a part of which the server has other bytes than were sent."""
-    return IntegrityError(
-        f"part {number} of {name!r} arrived damaged: the server has {found}, sent was {sent}",
-        remedy="send it again",
-    )
 
 
 def _row(part: PartReceipt) -> Any:

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -44,6 +44,7 @@ from datalad_s3ext.store.retrying import Retrying
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _REDIRECTS = 5
 _CONNECT_S = 20.0
+_PORTS = {"http": 80, "https": 443}
 
 
 class AddressPolicy:
@@ -83,6 +84,7 @@ class WebStore(ObjectStore):
     def __init__(self, policy: RetryPolicy, addresses: AddressPolicy, connections: int) -> None:
         self._stall_s = policy.stall_s
         self._connections = connections
+        self._addresses = addresses
         self._direct = urllib3.PoolManager(num_pools=8, maxsize=connections)
         self._direct.pool_classes_by_scheme = _checked_pools(addresses)
         self._proxies: dict[str, urllib3.PoolManager] = {}
@@ -105,7 +107,7 @@ class WebStore(ObjectStore):
         try:
             reader = _WebReader(name, answer, start, length)
             if if_match and reader.info.etag and if_match != reader.info.etag:
-                raise ObjectChanged(f"{name} was replaced while it was read", remedy="try again")
+                raise ObjectChanged(f"{shown(name)} was replaced while it was read", remedy="try again")
         except BaseException:
             answer.close()
             raise
@@ -120,7 +122,8 @@ class WebStore(ObjectStore):
         timeout = urllib3.Timeout(connect=_CONNECT_S, read=self._stall_s)
         try:
             answer = self._manager(url).request(
-                method, url, headers=headers, preload_content=False, timeout=timeout,
+                method, url, headers=headers, preload_content=False, decode_content=False,
+                timeout=timeout,
                 retries=urllib3.Retry(total=None, connect=0, read=0, other=0, redirect=_REDIRECTS),
             )  # fmt: skip
         except (HTTPError, OSError, ValueError) as error:
@@ -135,6 +138,9 @@ class WebStore(ObjectStore):
         proxy = urllib.request.getproxies().get(parts.scheme)
         if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
             return self._direct
+        with suppress(ValueError):  # a name is looked up by the proxy only
+            ipaddress.ip_address(parts.hostname or "")
+            self._addresses.check(parts.hostname or "", parts.port or _PORTS[parts.scheme])
         if proxy not in self._proxies:
             self._proxies[proxy] = urllib3.ProxyManager(proxy, maxsize=self._connections)
         return self._proxies[proxy]
@@ -204,14 +210,14 @@ class _WebReader(RangeReader):
         if answer.status == 206:
             found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != start:
-                raise IntegrityError(f"{url} answered with another part than was asked for")
+                raise IntegrityError(f"{shown(url)} answered with another part than was asked for")
             whole, served = int(found[3]), int(found[2]) - start + 1
         self.info = _info(url, answer, whole)
         if whole is None:
             served = self.info.size_bytes
             if start or (length is not None and length < served):
                 raise Unsupported(
-                    f"the server of {url} does not send parts of files",
+                    f"the server of {shown(url)} does not send parts of files",
                     remedy="get the file: datalad get FILE",
                 )
         self.start = start
@@ -240,18 +246,24 @@ class _WebReader(RangeReader):
         self._answer.close()
 
 
+def shown(url: str) -> str:
+    """Return `url` for messages: without what may be a password or a signature."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
 def _info(url: str, answer: urllib3.BaseHTTPResponse, size_bytes: int | None) -> ObjectInfo:
     if size_bytes is None:
         text = answer.headers.get("Content-Length", "")
         if not text.isdigit() or "Content-Encoding" in answer.headers:
-            raise Unsupported(f"the server of {url} does not tell how large it is")
+            raise Unsupported(f"the server of {shown(url)} does not tell how large it is")
         size_bytes = int(text)
     etag = answer.headers.get("ETag", "")
-    return ObjectInfo(url, size_bytes, "" if etag.startswith("W/") else etag.strip('"'))
+    return ObjectInfo(shown(url), size_bytes, "" if etag.startswith("W/") else etag.strip('"'))
 
 
 def _refusal(url: str, answer: urllib3.BaseHTTPResponse) -> S3xError:
-    text = f"{url} answers {answer.status} {answer.reason or ''}".rstrip()
+    text = f"{shown(url)} answers {answer.status} {answer.reason or ''}".rstrip()
     if answer.status in {404, 410}:
         return ObjectNotFound(text, http_status=answer.status)
     if answer.status in {401, 403}:
@@ -268,8 +280,11 @@ def _no_answer(url: str, error: Exception) -> S3xError:
         if isinstance(cause, ConfigError):
             return cause
         cause = getattr(cause, "reason", None) if isinstance(cause, MaxRetryError) else cause.__cause__
-    host = urlsplit(url).netloc
-    return Unreachable(f"{host} cannot be reached: {error}", remedy="check the network")
+    said = str(error).replace(url, shown(url))
+    for secret in filter(None, (urlsplit(url).query, urlsplit(url).password)):
+        said = said.replace(secret, "...")
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    return Unreachable(f"{host} cannot be reached: {said}", remedy="check the network")
 
 
 def _checked_pools(addresses: AddressPolicy) -> dict[str, Any]:

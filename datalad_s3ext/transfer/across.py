@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from datalad_s3ext.errors import IntegrityError, LocalError, S3xError
+from datalad_s3ext.errors import (
+    IntegrityError,
+    LocalError,
+    ObjectNotFound,
+    S3xError,
+    UploadNotFound,
+)
 from datalad_s3ext.providers.schema import Capabilities
 from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt
 from datalad_s3ext.transfer.copy import Copying, copy_object
@@ -146,14 +152,26 @@ class _Parts:
             with ThreadPoolExecutor(2 * PARTS_AHEAD) as helpers:
                 receipts = self._send_all(spans, upload_id, helpers)
             self.digest.check()
+            etag = self._complete(spans, upload_id, receipts)
         except BaseException:
             self._abort(upload_id)
             raise
-        etag = store.complete_upload(self.name, upload_id, receipts).etag
         expected = multipart_etag([bytes.fromhex(one.etag) for one in receipts if _is_md5(one.etag)])
         if self.target.rules.multipart_etags.raises_doubt(etag, expected):
-            self._compare(spans)
+            if not self._is_there(spans):
+                store.delete(self.name)
+                raise IntegrityError(f"{self.name} arrived damaged and was deleted again")
             self.target.rules.multipart_etags.learn_that_it_means_nothing()
+
+    def _complete(self, spans: list[Span], upload_id: str, receipts: list[PartReceipt]) -> str:
+        """Make the object appear and return its ETag, ``""`` when that is not told."""
+        try:
+            return self.target.store.complete_upload(self.name, upload_id, receipts).etag
+        except UploadNotFound:
+            # the answer to a first completion may have been lost, and the request sent again
+            if self._is_there(spans):
+                return ""
+            raise
 
     def _send_all(
         self, spans: list[Span], upload_id: str, helpers: ThreadPoolExecutor
@@ -185,13 +203,16 @@ class _Parts:
         self.on_bytes(len(data))
         return receipt
 
-    def _compare(self, spans: list[Span]) -> None:
-        """Compare both objects piece by piece; delete the new one when it is wrong."""
-        copy = self.target.store.head(self.name)
-        for span in spans:
-            if _read(self.source, self.info, span) != _read(self.target.store, copy, span):
-                self.target.store.delete(self.name)
-                raise IntegrityError(f"{self.name} arrived damaged and was deleted again")
+    def _is_there(self, spans: list[Span]) -> bool:
+        """Compare both objects piece by piece."""
+        try:
+            copy = self.target.store.head(self.name)
+        except ObjectNotFound:
+            return False
+        return copy.size_bytes == self.info.size_bytes and all(
+            _read(self.source, self.info, span) == _read(self.target.store, copy, span)
+            for span in spans
+        )
 
     def _abort(self, upload_id: str) -> None:
         try:

@@ -30,6 +30,7 @@ SIZE = 64 * MIB
 SLOW = 4 * MIB
 CONTENT = pattern(SIZE)
 END_S = 15.0
+THOROUGH = pytest.mark.thorough
 
 
 class Transfer:
@@ -86,7 +87,9 @@ def transfer(annex: AnnexRepo, seaweed: Endpoint, bucket_name: str) -> Iterator[
         yield Transfer(annex, relay, seaweed, bucket_name)
 
 
-@pytest.mark.parametrize("point_mib", [0, 24, 60])
+@pytest.mark.parametrize(
+    "point_mib", [pytest.param(0, marks=THOROUGH), 24, pytest.param(60, marks=THOROUGH)]
+)
 @pytest.mark.parametrize("victim", ["git-annex", "the remote", "both"])
 def test_an_upload_that_is_killed_leaves_nothing_wrong_and_is_repeated(
     transfer: Transfer, victim: str, point_mib: int
@@ -107,7 +110,7 @@ def test_an_upload_that_is_killed_leaves_nothing_wrong_and_is_repeated(
     repo.annex("fsck", "--from", "s3", "large")
 
 
-@pytest.mark.parametrize("point_mib", [1, 40])
+@pytest.mark.parametrize("point_mib", [pytest.param(1, marks=THOROUGH), 40])
 @pytest.mark.parametrize("victim", ["git-annex", "the remote", "both"])
 def test_a_download_that_is_killed_goes_on_where_it_was(
     transfer: Transfer, victim: str, point_mib: int

@@ -47,7 +47,13 @@ NOT_OF_PARTS = {"TagCount", "BucketKeyEnabled"}
 """What moto 5.2 does not tell of objects made of parts."""
 
 
-@pytest.mark.parametrize("parameters", [ONE_WAY, OTHER_WAY], ids=["one way", "other way"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param(ONE_WAY, id="one way"),
+        pytest.param(OTHER_WAY, id="other way", marks=pytest.mark.thorough),
+    ],
+)
 def test_small_and_large_objects_get_the_properties_that_are_asked_for(
     annex: AnnexRepo, moto: Endpoint, bucket_name: str, parameters: dict[str, dict[str, object]]
 ) -> None:

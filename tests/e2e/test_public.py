@@ -87,3 +87,16 @@ def test_whereis_gives_a_url_that_opens(annex: AnnexRepo, seaweed: Endpoint, new
     annex.annex("initremote", "http", "--sameas=s3", "type=httpalso", f"url={url}/a%20b")
     annex.annex("get", "--from", "http", "f")
     assert (annex.path / "f").read_bytes() == b"for everybody"
+
+
+def test_whereis_tells_where_people_read_a_file_of_an_exported_tree(
+    annex: AnnexRepo, rclone: Endpoint, bucket_name: str
+) -> None:
+    annex.add("a b.txt", b"content")
+    url = f"publicurl=https://data.example.org/{bucket_name}"
+    annex.init_s3x(rclone, bucket_name, "exporttree=yes", "fileprefix=p/", url)
+    annex.annex("export", "main", "--to", "s3")
+
+    said = annex.annex("whereis", "a b.txt").stdout
+
+    assert f"s3: https://data.example.org/{bucket_name}/p/a%20b.txt" in said

@@ -183,6 +183,12 @@ def test_every_make_target_that_is_named_exists() -> None:
     assert named <= set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
 
 
+def test_every_command_is_named() -> None:
+    modules = CHECKOUT.glob("datalad_s3ext/commands/s3_*.py")
+
+    assert {path.stem.replace("_", "-") for path in modules} <= set(re.findall(r"\bs3-[a-z]+", README))
+
+
 def test_every_file_that_is_named_exists() -> None:
     named = set(re.findall(r"[`(]((?:[a-z/-]+/)?[A-Za-z_-]+\.(?:md|rst)|LICENSE)[`)]", README))
 

@@ -168,6 +168,7 @@ def test_encrypted_and_chunked_content_goes_round(
     assert_goes_round(annex, seaweed, bucket_name, tmp_path, parameters)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("server", ["rclone", "moto"])
 def test_encrypted_chunks_go_round_on_other_servers(
     annex: AnnexRepo,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.commands.helpers import publish
 from tests.integration.remote.test_requests import UUID, key_of, started
 from tests.support.fake_annex import FakeAnnex
 from tests.support.servers import Endpoint, boto3_client
@@ -105,6 +106,28 @@ def test_a_person_can_say_that_it_is_right(
         assert annex.ask(f"REMOVE {KEY}") == f"REMOVE-SUCCESS {KEY}"
         assert annex.ask(f"TRANSFER STORE {KEY} file") == f"TRANSFER-SUCCESS STORE {KEY}"
         assert annex.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-SUCCESS {KEY}"
+
+
+def test_who_enables_it_is_told(seaweed: Endpoint, used: str, other: str, tmp_path: Path) -> None:
+    """Remedies of other troubles say to enable a remote, too."""
+    told = f"INFO this remote keeps its content at {other}/ now; this clone used {used}/"
+    for times in (1, 0):
+        with process(seaweed, other, tmp_path) as annex:
+            assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+            assert annex.asked.count(told) == times
+
+
+def test_a_person_without_keys_can_say_so_too(
+    seaweed: Endpoint, used: str, other: str, tmp_path: Path
+) -> None:
+    publish(seaweed, other)
+    config = {"provider": "other", "endpoint": seaweed.url, "bucket": other, "encryption": "none"}
+    for before, after in (("UNKNOWN", "SUCCESS"), ("SUCCESS", "SUCCESS")):
+        with FakeAnnex(config, cwd=tmp_path, uuid=UUID) as annex:
+            annex.start()
+            assert annex.ask(f"CHECKPRESENT {KEY}").startswith(f"CHECKPRESENT-{before} {KEY}")
+            assert annex.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+            assert annex.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-{after} {KEY}"
 
 
 def test_the_first_place_that_is_written_to_is_noted(

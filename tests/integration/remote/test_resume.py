@@ -25,7 +25,11 @@ LIMIT_S = 60
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None]
 ENDS = [
     *((number, SIZE, 25) for number in SIGNALS),
-    *((signal.SIGKILL, 256 * MIB, percent) for percent in (10, 50, 90)),
+    (signal.SIGKILL, 256 * MIB, 50),
+    *(
+        pytest.param(signal.SIGKILL, 256 * MIB, percent, marks=pytest.mark.thorough)
+        for percent in (10, 90)
+    ),
 ]
 """How it ends, the size of the file, and after how many percent of it."""
 

@@ -109,6 +109,33 @@ def test_a_list_that_is_refused_for_now_is_no_measurement(
     assert not {"listing.version", "listing.url_encoding"} & measured.keys()
 
 
+@pytest.mark.parametrize("kind", ["put", "part"])
+def test_a_wrong_checksum_that_met_a_busy_server_was_not_verified(
+    seaweed: Endpoint, new_bucket: str, kind: str
+) -> None:
+    wrong = checksums.parameter("CRC32", b"other")["ChecksumCRC32"]
+
+    def is_wrong(request: Request) -> bool:
+        is_part = "partNumber" in request.path
+        return request.headers.get("x-amz-checksum-crc32") == wrong and is_part == (kind == "part")
+
+    with Relay(seaweed.url) as relay:
+        relay.answer(is_wrong, s3_error(429, "SlowDown"), 10)
+        measured = measured_by(subject(relay.url, new_bucket, keys_of(seaweed)))
+
+    assert "CRC32" not in list(measured["upload.verified_checksums"])  # type: ignore[call-overload]
+
+
+def test_a_name_that_could_not_be_stored_for_now_is_not_missing_from_lists(
+    seaweed: Endpoint, new_bucket: str
+) -> None:
+    with Relay(seaweed.url) as relay:
+        relay.answer(lambda request: "/list/a%20blank" in request.path, s3_error(503, "SlowDown"), 10)
+        measured = measured_by(subject(relay.url, new_bucket, keys_of(seaweed)))
+
+    assert not {"listing.version", "listing.url_encoding"} & measured.keys()
+
+
 def test_where_no_object_can_be_stored_it_says_so(seaweed: Endpoint, new_bucket: str) -> None:
     stored: list[str] = []
 

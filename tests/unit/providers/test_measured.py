@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from datalad_s3ext import places
+from datalad_s3ext.credentials.model import Anonymous
 from datalad_s3ext.doctor.saved import save
-from datalad_s3ext.errors import ConfigError
+from datalad_s3ext.errors import ConfigError, IntegrityError
 from datalad_s3ext.providers.load import load_provider
 from datalad_s3ext.providers.resolve import Connection, resolve
+from datalad_s3ext.store.s3 import open_store
+from tests.support.raw_server import RawServer, answer
 
 URL = "https://s3.lab.example.org:9000"
 HEAD = f'endpoint = "{URL}"\npreset = "other"\nmeasured = "2026-11-22"\n'
@@ -152,3 +158,24 @@ def test_without_a_file_nothing_is_imported_for_it(user_folder: Path) -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert said.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("is_measured", [True, False])
+def test_who_is_refused_by_what_was_measured_of_another_server_is_told(
+    user_folder: Path, is_measured: bool
+) -> None:
+    other_md5 = answer("200 OK", b"", f'ETag: "{"0" * 32}"')
+    with RawServer() as server:
+        server.connections = [[other_md5, answer("204 No Content")]]
+        field = "upload.etag_is_md5" if is_measured else "listing.version"
+        path = save(server.url, load_provider("other"), "b", {field: is_measured or 1})
+        where = resolved(endpoint=server.url)
+        upload = replace(where.provider.upload, etag_is_md5=True)
+        store = open_store(
+            replace(where, provider=replace(where.provider, upload=upload)), Anonymous(), "b"
+        )
+
+        with pytest.raises(IntegrityError, match="send it again") as refused:
+            store.put("a", io.BytesIO(b"x"), 1, md5=hashlib.md5(b"x").digest())
+
+    assert (f"rm {path}" in str(refused.value)) is is_measured

@@ -70,6 +70,15 @@ def test_what_is_not_committed_yet_counts(repo: AnnexRepo) -> None:
     assert read_locations(repo.path).there(repo.uuid("there")) == Amount(keys=4, bytes=10)
 
 
+def test_a_log_that_is_no_text_stops_nothing(annex: AnnexRepo) -> None:
+    """Logs come in from other clones."""
+    journal = annex.path / ".git" / "annex" / "journal"
+    journal.mkdir(parents=True, exist_ok=True)
+    (journal / "aaa_bbb_SHA256-s1--x.log").write_bytes(b"1s 1 \xff\n\xff\n2s 1 here\n")
+
+    assert read_locations(annex.path).there("here") == Amount(keys=1, bytes=1)
+
+
 def test_keys_that_tell_no_size_are_counted_apart(repo: AnnexRepo) -> None:
     url = "https://example.org/a_b/c?d=%20&e"
     repo.annex("fromkey", "--force", "--quiet", f"URL--{url}", "from-the-web")

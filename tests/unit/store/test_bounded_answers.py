@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,23 @@ def test_what_takes_its_time_within_the_limits_is_waited_for() -> None:
     head = HEAD + f"Content-Length: {10 + len(LIST)}\r\n\r\n"
     with server(head, iter([b" "] * 10 + [LIST]), PAUSE_S) as url:
         store_at(url, document_s=60).confirm_s3()
+
+
+class Slow(io.BytesIO):
+    """Bytes on a line so slow that sending them takes longer than any answer may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        time.sleep(2 * LIMIT_S)
+        return super().read(size)
+
+
+def test_what_is_sent_may_take_as_long_as_it_takes() -> None:
+    head = 'HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n'
+    with server(head, iter([]), 0) as url:
+        client = store_at(url, document_s=LIMIT_S)._client
+        answer = client.put_object(Bucket="bucket", Key="a", Body=Slow(b"12345"), ContentLength=5)
+
+    assert answer["ETag"] == '"e"'
 
 
 def test_every_client_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,3 +281,35 @@ def test_that_none_can_be_made_ahead_is_no_fault() -> None:
 
     with pytest.raises(NoConnection):
         connections.take()
+
+
+@pytest.mark.parametrize(("sent", "is_kept"), [(b"", True), (b"x", False), (None, False)])
+def test_over_tls_what_is_no_data_does_not_end_a_connection_made_ahead(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], sent: bytes | None, is_kept: bool
+) -> None:
+    """The tickets of TLS 1.3 come after the handshake, when nobody reads."""
+    server, client = contexts
+    is_sent, done = threading.Event(), threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        raw, _ = listener.accept()
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # not to wait behind the tickets
+        with server.wrap_socket(raw, server_side=True) as peer:
+            if sent is None:
+                socket.socket.shutdown(peer, socket.SHUT_WR)
+            else:
+                peer.sendall(sent)
+            is_sent.set()
+            done.wait(5)
+
+    with Line(client) as line:
+        thread = threading.Thread(target=serve, args=(line.listener,))
+        thread.start()
+        line.connections.prepare()
+        assert is_sent.wait(5)
+        (ahead,) = line.connections._idle
+
+        assert ahead.is_silent() is is_kept
+        assert not is_kept or line.connections.take() is ahead
+        done.set()
+        thread.join()

@@ -154,6 +154,23 @@ def test_an_upload_whose_id_was_damaged_is_taken_back() -> None:
     assert set(store.list_uploads()) == others
 
 
+def test_whose_upload_was_taken_back_by_others_does_not_take_back_theirs() -> None:
+    """Else two computers that send the same content would keep each other from it for ever."""
+    now_s = [0.0]
+    store = Losing()
+    retrying = patient(store)
+    retrying._open_uploads._clock = lambda: now_s[0]
+    upload_id = retrying.create_upload("name")
+    now_s[0] = 60
+    store.abort_upload("name", upload_id)
+    theirs = store.create_upload("name")
+
+    with pytest.raises(UploadNotFound):
+        retrying.upload_part("name", upload_id, 1, io.BytesIO(b"x"), 1)
+
+    assert list(store.list_uploads()) == [("name", theirs)]
+
+
 def test_an_upload_that_vanished_later_is_no_reason_to_look() -> None:
     store = Losing()
     retrying = patient(store)

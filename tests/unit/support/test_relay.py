@@ -240,7 +240,7 @@ def test_rate_is_kept(upstream: Upstream) -> None:
         took_s = quickest(lambda: client.ask("GET", "/a"))
         client.close()
 
-    assert 0.24 <= took_s < 0.5
+    assert 0.2 <= took_s < 0.5  # 0.25, and what the line may carry ahead
 
 
 def quickest(ask: Callable[[], object]) -> float:

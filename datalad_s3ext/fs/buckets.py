@@ -79,9 +79,11 @@ class Bucket:
         self, store: ObjectStore, request: Callable[[ObjectStore], T], refused: S3xError
     ) -> T:
         with self._lock:
-            if self._refused is not None:
-                raise self._refused from refused  # nobody's keys were tried: the first word says more
-            public = self._open(Anonymous())
+            first = self._refused
+        if first is not None:  # nobody's keys were tried: the first word says more
+            self._forget(store)
+            raise first from refused
+        public = self._open(Anonymous())
         try:
             answer = request(public)
         except (AccessDenied, CredentialsError):

@@ -23,11 +23,14 @@ from datalad_s3ext.fs.processwide import ProcessWide
 _SUM_BYTES = 4
 _LOW_WATER = 0.8
 _WRITES_WAITING = 64
+_LOOKS = 32
+"""A process sees what others have written this often while it writes as much as the limit."""
+_OF_EVERYBODY = 0o002
 
 
-def content_id(git_dir: Path, key: str) -> str:
-    """Return the name under which the content of `key` is kept."""
-    text = f"{git_dir}\0{key}".encode("utf-8", "surrogateescape")
+def content_id(git_dir: Path, key: str, *more: str) -> str:
+    """Return the name under which the content of `key` is kept; `more` tells it from others."""
+    text = "\0".join([str(git_dir), key, *more]).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:40]
 
 
@@ -78,7 +81,8 @@ class DiskBlocks:
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder = folder
         self._limit_bytes = limit_bytes
-        self._known_bytes: int | None = None
+        self._unseen_bytes: int | None = None
+        self._private = False
         self._lock = Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="annex-fs-disk")
         self._waiting = 0
@@ -86,6 +90,8 @@ class DiskBlocks:
     def get(self, content: str, number: int, size_bytes: int) -> bytes | None:
         """Return a block of `size_bytes` bytes, if it is here and undamaged."""
         path = self._path(content, number)
+        if not self._is_private():
+            return None
         try:
             with path.open("rb", buffering=0) as file:
                 data = file.read()
@@ -105,9 +111,9 @@ class DiskBlocks:
             self._writer.submit(self._write, content, number, block)
 
     def drop(self, content: str) -> None:
-        """Remove all blocks of a content."""
-        for path in _files(self._path(content, 0).parent):
-            path.unlink(missing_ok=True)
+        """Remove all blocks of a content, also those that were put and are not written yet."""
+        with suppress(RuntimeError):  # the process is ending
+            self._writer.submit(self._remove, content).result()
 
     def flush(self) -> None:
         """Wait until all that was put before is written."""
@@ -116,12 +122,29 @@ class DiskBlocks:
     def _path(self, content: str, number: int) -> Path:
         return self._folder / content[:2] / content[2:] / str(number)
 
+    def _is_private(self) -> bool:
+        """Tell whether nobody else can have put blocks there."""
+        if not self._private:
+            try:
+                found = self._folder.stat()
+            except OSError:
+                return False
+            self._private = found.st_uid == os.getuid() and not found.st_mode & _OF_EVERYBODY
+        return self._private
+
+    def _remove(self, content: str) -> None:
+        for path in _files(self._path(content, 0).parent):
+            with suppress(OSError):
+                path.unlink()
+
     def _write(self, content: str, number: int, block: bytes) -> None:
         path = self._path(content, number)
         aside = path.with_name(f".{number}.{os.getpid()}.{get_ident()}")
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             self._folder.mkdir(mode=0o700, exist_ok=True)
+            if not self._is_private():
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             aside.write_bytes(block + _sum(block))
             aside.replace(path)
@@ -134,9 +157,9 @@ class DiskBlocks:
                 self._waiting -= 1
 
     def _make_room(self, more_bytes: int) -> None:
-        if self._known_bytes is not None:
-            self._known_bytes += more_bytes
-            if self._known_bytes <= self._limit_bytes:
+        if self._unseen_bytes is not None:
+            self._unseen_bytes += more_bytes
+            if self._unseen_bytes <= self._limit_bytes // _LOOKS:
                 return
         files = sorted(self._ages())
         total = sum(size for _, size, _ in files)
@@ -146,7 +169,7 @@ class DiskBlocks:
                 total -= size
                 if total <= self._limit_bytes * _LOW_WATER:
                     break
-        self._known_bytes = total
+        self._unseen_bytes = 0
 
     def _ages(self) -> Iterator[tuple[float, int, Path]]:
         for file in _files(self._folder):

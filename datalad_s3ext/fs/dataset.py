@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,10 +70,7 @@ class Dataset:
                 f"{self.path} has no commit, tag or branch {ref!r}",
                 remedy="see git log and git tag; a clone may have to fetch it first",
             )
-        head, _, _ = found.data.partition(b"\n\n")
-        fields = dict(reversed([line.partition(b" ")[::2] for line in head.split(b"\n")]))
-        seconds = fields[b"committer"].split(b" ")[-2]
-        return Commit(found.id, fields[b"tree"].decode(), int(seconds))
+        return _commit(found.id, found.data)
 
     @cached_property
     def annex_objects(self) -> Path:
@@ -102,21 +100,28 @@ class Dataset:
 
     def subdataset(self, path: str) -> Dataset | None:
         """Return the subdataset at `path`; ``None`` when it is not installed."""
-        if self.path == self.git_dir:
-            candidates = [self.git_dir / "modules" / path]
-        else:
-            candidates = [self.path / path, self.git_dir / "modules" / path]
-        for candidate in candidates:
-            if is_repository(candidate):
-                return Dataset.at(candidate)
-        return None
+        in_tree, kept = self.path / path, self.git_dir / "modules" / path
+        if self.path != self.git_dir and is_work_tree(in_tree):
+            return Dataset.at(in_tree)
+        return Dataset.at(kept) if is_repository(kept) else None
 
 
 _DATASETS: ProcessWide[Path, Dataset] = ProcessWide()
+_COMMITTER = re.compile(rb"committer .*> (-?\d{1,11}) [-+]\d+")
 
 
-def find_top(path: Path) -> Path:
+def _commit(commit_id: str, data: bytes) -> Commit:
+    lines = data.partition(b"\n\n")[0].split(b"\n")
+    made = next(filter(None, map(_COMMITTER.fullmatch, lines)), None)
+    tree = lines[0].removeprefix(b"tree ").decode("ascii", "replace")
+    return Commit(commit_id, tree, int(made[1]) if made else 0)
+
+
+def find_top(path: Path, *, is_file: bool = False) -> Path:
     """Return the repository that `path` is, or lies in.
+
+    What lies in a work tree and looks like a bare repository may have come with a clone, and name
+    commands that git would run. It counts only when `path` is just that, and not `is_file`.
 
     Raises
     ------
@@ -124,15 +129,28 @@ def find_top(path: Path) -> Path:
         When there is none.
     """
     here = Path(os.path.abspath(path.expanduser()))
-    for folder in (here, *here.parents):
-        if is_repository(folder):
-            return folder
+    if is_work_tree(here) or (is_repository(here) and not is_file):
+        return here
+    bare = None
+    for folder in here.parents:
+        if is_work_tree(folder):
+            is_in_git = bare is not None and bare.is_relative_to(folder / ".git")
+            return bare if bare is not None and is_in_git else folder
+        if bare is None and is_repository(folder):
+            bare = folder
+    if bare is not None:
+        return bare
     raise ConfigError(f"{path} is no data set", remedy="give the folder of a git repository: repo=PATH")
+
+
+def is_work_tree(path: Path) -> bool:
+    """Tell whether `path` is the top of a work tree."""
+    return (path / ".git").exists()
 
 
 def is_repository(path: Path) -> bool:
     """Tell whether `path` is the top of a work tree, or a bare repository."""
-    if (path / ".git").exists():
+    if is_work_tree(path):
         return True
     return (path / "HEAD").is_file() and (path / "objects").is_dir() and (path / "refs").is_dir()
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Protocol
 
-from datalad_s3ext.errors import IntegrityError, S3xError
+from datalad_s3ext.errors import IntegrityError, ObjectChanged, S3xError
 from datalad_s3ext.fs.buckets import CONNECTIONS
 from datalad_s3ext.fs.cache import BlockCache, block_size
 from datalad_s3ext.fs.checking import WholeCheck
@@ -174,7 +174,7 @@ class Fetching:
             self._fail(run[done:], error)
 
     def _hand_out(self, number: int, block: bytes) -> None:
-        self.cache.put(self._content, number, block)
+        self._put(number, block)
         if self._check is not None:
             with suppress(IntegrityError):  # whoever reads it hears of it
                 self._check.note(number, block)
@@ -199,6 +199,8 @@ class Fetching:
                 source.fill(start, view, arrived)
             except S3xError as error:
                 reasons.append((source.label, error))
+                if isinstance(error, ObjectChanged):  # parts of two states make no file
+                    self.cache.drop(self._content)
             else:
                 if reasons:  # those that failed come last from now on
                     self._sources = [*tried[len(reasons) :], *tried[: len(reasons)]]
@@ -226,8 +228,12 @@ class Fetching:
             if begin + size <= end:
                 block = bytes(memoryview(buffer)[begin - start : begin - start + size])
                 if number not in known:
-                    self.cache.put(self._content, number, block)
+                    self._put(number, block)
                 self._note(number, block)
+
+    def _put(self, number: int, block: bytes) -> None:
+        if self._check is None or self._check.error is None:
+            self.cache.put(self._content, number, block)
 
     def _cached(self, number: int) -> bytes | None:
         return self.cache.get(self._content, number, block_size(number, self.size_bytes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from fsspec.spec import AbstractBufferedFile
@@ -19,13 +20,23 @@ class AnnexFile(AbstractBufferedFile):  # type: ignore[misc]
     """A file of :class:`~.filesystem.AnnexFileSystem`, open for reading."""
 
     def __init__(self, fs: Any, path: str, reader: Reader, read_ahead: int, **options: Any) -> None:
-        self._reader = reader
-        self._pattern = Pattern(reader, read_ahead) if isinstance(reader, RemoteReader) else None
+        self._read_ahead = read_ahead
+        self._begin(reader)
         if options.get("cache_type") in {None, "default"}:
             options["cache_type"] = "none"
-        super().__init__(fs, path, size=reader.size_bytes, **options)
+        super().__init__(
+            fs, path, **{**options, "size": reader.size_bytes, "block_size": read_ahead}
+        )  # fmt: skip
+
+    def _begin(self, reader: Reader) -> None:
+        ahead = self._read_ahead
+        self._reader = reader
+        self._pattern = Pattern(reader, ahead) if isinstance(reader, RemoteReader) else None
+        self._pid = os.getpid()
 
     def _fetch_range(self, start: int, end: int) -> bytes:
+        if self._pid != os.getpid():  # nobody fetches in a forked process what its parent waits for
+            self._begin(self.fs.reader(self.path))
         end = min(end, self.size)
         if start >= end:
             return b""
@@ -35,7 +46,7 @@ class AnnexFile(AbstractBufferedFile):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close; what was read stays in the cache."""
-        if not self.closed and self._pattern is not None:
+        if not self.closed and self._pattern is not None and self._pid == os.getpid():
             self._pattern.end()
         super().close()
 

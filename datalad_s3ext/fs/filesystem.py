@@ -11,9 +11,13 @@ It shows one commit and changes nothing.
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from secrets import token_hex
+from typing import IO, Any, NoReturn
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike, tokenize
@@ -177,7 +181,7 @@ class AnnexFileSystem(ThreadedFileSystem):
         self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **_: Any
     ) -> None:
         """Copy a file to this machine, several parts at once; or make the folder that `rpath` is."""
-        if not isfilelike(lpath) and self.isdir(rpath):
+        if not isfilelike(lpath) and self.node(rpath).is_folder:  # `isdir` would wait for a thread
             Path(lpath).mkdir(parents=True, exist_ok=True)
             return
         with self.open(rpath, "rb") as source:
@@ -186,7 +190,7 @@ class AnnexFileSystem(ThreadedFileSystem):
                 _copy(source, outfile if outfile is not None else lpath, callback)
                 return
             Path(lpath).parent.mkdir(parents=True, exist_ok=True)
-            with Path(lpath).open("wb") as target:
+            with _appearing(Path(lpath)) as target:
                 _copy(source, target, callback)
 
     def sign(self, path: str, expiration: int = 100, **_: Any) -> str:
@@ -209,7 +213,9 @@ class AnnexFileSystem(ThreadedFileSystem):
     def _open(self, path: str, mode: str = "rb", **options: Any) -> AnnexFile:
         if mode != "rb":
             _refuse(path)
-        ahead = options.pop("block_size", None) or self.options.read_ahead_bytes
+        ahead = options.pop("block_size", None)
+        if ahead is None:
+            ahead = self.options.read_ahead_bytes
         return AnnexFile(self, path, self.reader(path), ahead, mode=mode, **options)
 
     # -- what would change the data set -----------------------------------------------------------
@@ -251,6 +257,23 @@ def _refuse(path: Any) -> NoReturn:
         f"{path} cannot be changed: this is a commit of a data set",
         remedy="change the files of the data set itself, and save: datalad save",
     )
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that becomes the one at `path` when all of it was written, and only then."""
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():  # a device, or a pipe
+        with place.open("wb") as target:
+            yield target
+        return
+    aside = place.with_name(f".s3x-{token_hex(8)}")
+    try:
+        with aside.open("xb") as target:
+            yield target
+        aside.replace(place)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _copy(source: AnnexFile, target: Any, callback: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import quote
 
-from datalad_s3ext.errors import Unsupported
+from datalad_s3ext.errors import ConfigError, Unsupported
 from datalad_s3ext.fs.buckets import Bucket, bucket_of
 from datalad_s3ext.fs.dataset import Dataset
 from datalad_s3ext.fs.options import Options
@@ -18,12 +18,19 @@ from datalad_s3ext.remote.layout import Layout
 from datalad_s3ext.repo import remotes
 from datalad_s3ext.repo.exported import LOG, exported_trees
 from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.key_logs import recorded_versions
 from datalad_s3ext.repo.keys import chunk_key
 from datalad_s3ext.repo.pointers import as_file_name, lower_folder, mixed_folder
 from datalad_s3ext.repo.remotes import SpecialRemote
+from datalad_s3ext.store.pinned import Pinned
+from datalad_s3ext.store.s3_url import parse_s3_url
 
 _NOT_ENCRYPTED = frozenset({"none", ""})
 _YES = frozenset({"yes", "true"})
+_VERSIONED = ("bucketversioning", "versioning")
+"""What s3x and built-in ``type=S3`` call it."""
+_NOT_OF_WEB = ":"
+"""What git-annex puts before URLs that a special remote answers for."""
 _USUAL_COST = 200.0
 
 
@@ -41,7 +48,18 @@ def sources_of(dataset: Dataset, key: str, size_bytes: int | None, options: Opti
         found += _public(dataset, remote, key, size_bytes)
     if options.remote in {None, "web"}:
         found += [_at_url(dataset, url, size_bytes) for url in _web(dataset, key)]
+    if not found:
+        _check_name(dataset, options)
     return found
+
+
+def _check_name(dataset: Dataset, options: Options) -> None:
+    if options.remote in {None, "web"} or any(_is_wanted(one, options) for one in s3_remotes(dataset)):
+        return
+    raise ConfigError(
+        f"{dataset.path} knows no remote on S3 called {options.remote!r}",
+        remedy="see: git annex info",
+    )
 
 
 def s3_remotes(dataset: Dataset) -> Sequence[SpecialRemote]:
@@ -103,7 +121,9 @@ def _in_bucket(
         yield Refused(remote.name, _encrypted(remote, encryption))
         return
     bucket = bucket_of(dataset.path, dataset.git_dir, remote, options)
-    if _is_tree(remote):
+    for name in noted_objects(dataset, remote, key):
+        yield ObjectSource(bucket, [name], size_bytes)
+    if not remote.has_marker:  # names of files, not of keys
         names = exported_names(dataset, remote, key)
         if names:
             yield ObjectSource(bucket, names, size_bytes)
@@ -150,6 +170,25 @@ def _encrypted(remote: SpecialRemote, how: str) -> Unsupported:
         f"what {remote.name} has is encrypted ({how}), and git-annex decrypts whole files only",
         remedy="get the file: datalad get FILE",
     )
+
+
+def noted_objects(dataset: Dataset, remote: SpecialRemote, key: str) -> list[Pinned]:
+    """Return objects of `remote`, or versions of them, that were noted to have the content of `key`.
+
+    Built-in ``type=S3`` notes versions in a log of its own, s3x by URLs; so does ``git annex addurl``.
+    """
+    found = []
+    if any(remote.parameters.get(name) in _YES for name in _VERSIONED):
+        versions = recorded_versions(dataset.git_dir, key, remote.uuid)
+        found += [Pinned(name, version_id=version_id) for name, version_id in versions]
+    for text in dataset.whereabouts.urls(key):
+        try:
+            url = parse_s3_url(text.removeprefix(_NOT_OF_WEB))
+        except (ConfigError, ValueError):
+            continue
+        if (url.bucket, url.endpoint, url.is_prefix) == (remote.bucket, None, False):
+            found.append(Pinned(url.name, version_id=url.version_id))
+    return [name for name in found if name.startswith(remote.prefix)]
 
 
 # -- exported trees ---------------------------------------------------------------------------------

@@ -39,6 +39,12 @@ NOT_SO_FAR_BYTES = 2 * MIB
 MOST_AHEAD_BYTES = 32 * MIB
 LOOKED_AT = 200_000
 """Names that are read from git at the beginning, while nobody waits: some seconds of work."""
+THREADS = 256
+"""So many requests may wait at the same time; threads are made when they are needed."""
+READS = 64
+"""So many of them may be reads; the kernel has 12, if nobody asks for more."""
+_BOUNDS_THREADS = (3, 12)
+"""Since then libfuse has at most 10, unless it is told."""
 _READDIRPLUS_AUTO = 1 << 14
 _WITH_ATTRIBUTES = 1
 _BLOCK_BYTES = 512
@@ -115,6 +121,7 @@ class Commit:
         """Choose how the kernel works: everything may be kept, and folders come with attributes."""
         if connection is not None:
             connection.want &= ~_READDIRPLUS_AUTO
+            connection.max_background = connection.congestion_threshold = READS
         if config is not None:
             config.entry_timeout = config.attr_timeout = config.negative_timeout = KEEP_S
             config.kernel_cache = 1
@@ -237,12 +244,18 @@ def serve(folder: Path, files: Any, *, foreign_users: bool = False) -> None:
         Mount(
             Commit(files), str(folder), raw_fi=True, foreground=True, ro=True, nosuid=True, nodev=True,
             fsname=f"{files.snapshot.dataset.path}@{files.snapshot.commit.id[:12]}".replace(",", "_"),
-            subtype=FSNAME, default_permissions=True,
+            subtype=FSNAME, default_permissions=True, **_threads(mfusepy),
             **({"allow_other": True} if foreign_users else {}),
         )  # fmt: skip
     except RuntimeError as error:
         if error.args != (_ENDED_BY_SIGNAL,):
             raise LocalError(f"FUSE ended with status {error}") from error
+
+
+def _threads(binding: Any) -> dict[str, int]:
+    """Return the option for enough threads: when all wait for content, even names have to."""
+    version = binding.fuse_version_major, binding.fuse_version_minor
+    return {"max_threads": THREADS} if version >= _BOUNDS_THREADS else {}
 
 
 def _entry(entry: Any, time_s: int) -> Any:

@@ -56,6 +56,11 @@ def state_of(folder: Path) -> State:
     return "ours" if kind == f"fuse.{FSNAME}" else "foreign"
 
 
+def is_ours(folder: Path) -> bool:
+    """Tell whether this package has mounted on `folder`, without a word of who serves that."""
+    return _kind_of(folder) == f"fuse.{FSNAME}"
+
+
 def _kind_of(folder: Path) -> str | None:
     """Return the kind of file system that was mounted last on `folder`; ``None`` without any."""
     wanted = os.fsencode(_resolved(folder))

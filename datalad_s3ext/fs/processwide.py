@@ -5,11 +5,12 @@ Connections, pipes and locks of the parent are of no use in a child: both would 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
+
+from datalad_s3ext.repo.forks import renew_at_fork
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -22,6 +23,7 @@ class ProcessWide(Generic[K, V]):
         self._lock = Lock()
         self._values: dict[K, V] = {}
         _ALL.add(self)
+        renew_at_fork(self)
 
     def get(self, key: K, make: Callable[[], V]) -> V:
         """Return the value of `key`, by `make` if there is none yet."""
@@ -37,8 +39,8 @@ class ProcessWide(Generic[K, V]):
         with self._lock:
             self._values.pop(key, None)
 
-    def reset(self) -> None:
-        """Begin anew, in a forked process: somebody may have held the lock when it was made."""
+    def after_fork(self) -> None:
+        """Begin anew."""
         self._lock = Lock()
         self._values = {}
 
@@ -48,7 +50,4 @@ _ALL: WeakSet[ProcessWide[Any, Any]] = WeakSet()
 
 def _reset_all() -> None:
     for one in _ALL:
-        one.reset()
-
-
-os.register_at_fork(after_in_child=_reset_all)
+        one.after_fork()

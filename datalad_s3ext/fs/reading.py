@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from threading import Lock
 
 from datalad_s3ext.errors import LocalError, S3xError
@@ -25,6 +26,8 @@ from datalad_s3ext.repo.digests import key_digest
 from datalad_s3ext.repo.keys import parse_key
 
 _KEPT = 256
+_CHANGES = "URL"
+"""Backend of keys that name where content was, and not the content."""
 
 
 class Reader(ABC):
@@ -119,21 +122,31 @@ def _fetching(node: Node, key: str, size_bytes: int | None, options: Options) ->
 
 def _new_fetching(node: Node, key: str, size_bytes: int | None, options: Options) -> Fetching:
     dataset, cache = node.snapshot.dataset, BlockCache.of(options.cache)
-    content = content_id(dataset.git_dir, key)
+    content = _content_of(dataset, key, options)
     size = size_bytes if size_bytes is not None else _asked_size(node, options)
     blocks = -(-size // BLOCK_BYTES)
     digest = key_digest(parse_key(key), key) if options.verify or options.keep else None
     check = None
     if digest is not None:
-        kept = partial(_keep, dataset, key, size, cache) if options.keep else bool
+        kept = partial(_keep, dataset, key, size, cache, content) if options.keep else bool
         check = WholeCheck(digest, blocks, partial(cache.memory.get, content), kept)
     return Fetching(
         node.path, content, size, lambda: sources_for(node, options), cache, check
     )  # fmt: skip
 
 
-def _keep(dataset: Dataset, key: str, size_bytes: int, cache: BlockCache) -> None:
-    content = content_id(dataset.git_dir, key)
+def _content_of(dataset: Dataset, key: str, options: Options) -> str:
+    """Return the name under which blocks are kept: of one remote's when that is what is read.
+
+    What a URL leads to may change, so that it is kept for this process and as long as it stays.
+    """
+    more = [] if options.remote is None else [options.remote]
+    if parse_key(key).backend == _CHANGES:
+        more.append(token_hex())
+    return content_id(dataset.git_dir, key, *more)
+
+
+def _keep(dataset: Dataset, key: str, size_bytes: int, cache: BlockCache, content: str) -> None:
     keep(
         dataset, key, size_bytes, lambda n: cache.get(content, n, block_size(n, size_bytes))
     )  # fmt: skip

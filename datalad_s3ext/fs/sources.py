@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Protocol, TypeVar
 
-from datalad_s3ext.errors import IntegrityError, ObjectNotFound, S3xError, Unsupported
-from datalad_s3ext.store.base import ObjectStore, RangeReader
+from datalad_s3ext.errors import IntegrityError, ObjectChanged, ObjectNotFound, S3xError, Unsupported
+from datalad_s3ext.store.base import ObjectInfo, ObjectStore, RangeReader
 
 T = TypeVar("T")
 Arrived = Callable[[int], None]
@@ -99,6 +100,7 @@ class ObjectSource(Source):
         self._names = list(names)
         self._expected_bytes = expected_bytes
         self._etag: str | None = None
+        self._lock = Lock()
 
     def fill(self, start: int, view: memoryview, arrived: Arrived = ignore) -> None:
         """Fill `view` by one ranged GET. All parts are of one state of the object."""
@@ -122,8 +124,9 @@ class ObjectSource(Source):
             except ObjectNotFound:
                 if len(self._names) == 1 or self._etag is not None:
                     raise
-                if self._names[0] == name:
-                    del self._names[0]
+                with self._lock:
+                    if self._names[0] == name:
+                        del self._names[0]
 
     def _fill(
         self, store: ObjectStore, name: str, start: int, view: memoryview, arrived: Arrived
@@ -132,11 +135,19 @@ class ObjectSource(Source):
             found = answer.info.size_bytes
             if self._expected_bytes not in (None, found):
                 raise IntegrityError(
-                    f"the object {name!r} has {found} bytes where its key says {self._expected_bytes}",
+                    f"the object {answer.info.name!r} has {found} bytes where its key says "
+                    f"{self._expected_bytes}",
                     remedy="it is not what was stored: see git annex fsck --from",
                 )
-            self._etag = answer.info.etag or None
+            self._pin(answer.info)
             read_all(answer, view, arrived)
+
+    def _pin(self, found: ObjectInfo) -> None:
+        """Have all further answers be of the state that the first one was of."""
+        with self._lock:
+            self._etag = self._etag or found.etag or None
+        if found.etag and found.etag != self._etag:
+            raise ObjectChanged(f"{found.name} was replaced while it was read", remedy="try again")
 
 
 class ChunkedSource(Source):

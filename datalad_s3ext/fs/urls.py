@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from datalad_s3ext.errors import ConfigError
-from datalad_s3ext.fs.dataset import Dataset, is_repository
+from datalad_s3ext.fs.dataset import Dataset, find_top, is_repository
 
 PROTOCOL = "annex"
 _BEGINNING = f"{PROTOCOL}://"
@@ -63,11 +64,13 @@ def _ref_words(dataset: Dataset, words: list[str]) -> int:
 
 
 def _without(text: str) -> Location:
-    path = Path(text).expanduser()
-    for folder in (path, *path.parents):
-        if is_repository(folder):
-            return Location(str(folder), None, str(path.relative_to(folder)).removeprefix("."))
-    raise ConfigError(
-        f"no data set lies at {text} or above",
-        remedy=f"write {_BEGINNING}/PATH/OF/DATASET@REF/FILE, or {_BEGINNING}FILE with repo=PATH",
-    )
+    path = Path(os.path.abspath(Path(text).expanduser()))
+    try:
+        folder = find_top(path)
+    except ConfigError as error:
+        raise ConfigError(
+            f"no data set lies at {text} or above",
+            remedy=f"write {_BEGINNING}/PATH/OF/DATASET@REF/FILE, or {_BEGINNING}FILE with repo=PATH",
+        ) from error
+    name = path.relative_to(folder).as_posix()
+    return Location(str(folder), None, "" if name == "." else name)

@@ -242,6 +242,10 @@ class TestFaults:
         with pytest.raises(ContentUnavailable, match=r"is encrypted \(shared\).*datalad get"):
             AnnexFileSystem(str(annex.path)).cat_file("file.dat")
 
+    def test_an_unknown_remote(self, in_bucket: AnnexRepo) -> None:
+        with pytest.raises(ConfigError, match="knows no remote on S3 called 'nobody'"):
+            AnnexFileSystem(str(in_bucket.path), remote="nobody").cat_file(OBJECT)
+
     def test_an_unknown_commit(self, annex: AnnexRepo) -> None:
         annex.add("file.dat", b"content")
         for ref in ("nothing", "--help", "HEAD:file.dat", "a\nb"):

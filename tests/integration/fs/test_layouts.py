@@ -104,13 +104,14 @@ class ReadingSuite:
             fs.cat_file("data")
 
 
-LAYOUTS = [
-    ("seaweed", "plain"), ("rclone", "plain"), ("moto", "plain"), ("seaweed", "chunked"),
-    ("seaweed", "exported"), ("seaweed", "built_in"),
-]  # fmt: skip
+LAYOUTS = [("seaweed", "plain"), ("seaweed", "chunked"), ("seaweed", "exported")]
+MORE_LAYOUTS = [("rclone", "plain"), ("moto", "plain"), ("seaweed", "built_in")]
 
 
-@pytest.fixture(params=LAYOUTS, ids="-".join)
+@pytest.fixture(
+    params=[*LAYOUTS, *(pytest.param(one, marks=pytest.mark.thorough) for one in MORE_LAYOUTS)],
+    ids="-".join,
+)
 def repo(request: pytest.FixtureRequest, scenes: Callable[[str, str], AnnexRepo]) -> AnnexRepo:
     return scenes(*request.param)
 

@@ -6,11 +6,13 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,36 @@ def test_refusals(
     assert "Traceback" not in record["message"]
     ok(mount(in_bucket))
     assert "mounted there already" in mount(in_bucket)["message"]
+
+
+def test_names_do_not_wait_for_readers_of_a_silent_server(
+    mount: Mount, annex: AnnexRepo, folder: Path
+) -> None:
+    many = 14  # libfuse has ten threads if nobody asks for more
+    annex.run("git", "config", "annex.security.allowed-ip-addresses", "all")
+    key = f"SHA256-s{many * 1_000_000}--{'0' * 64}"
+    with socket.create_server(("127.0.0.1", 0), backlog=many) as silent:
+        silent.settimeout(30)
+        annex.annex("registerurl", key, f"http://127.0.0.1:{silent.getsockname()[1]}/file")
+        annex.annex("fromkey", "--force", key, "far")
+        annex.run("git", "commit", "-q", "-m", "far")
+        record = ok(mount(annex))
+        command = ["dd", f"if={folder}/far", "of=/dev/null", "bs=1", "count=1"]
+        readers = [
+            subprocess.Popen([*command, f"skip={number * 900_000}"], stderr=subprocess.DEVNULL)
+            for number in range(many)
+        ]
+        try:
+            waiting = [silent.accept() for _ in readers]
+            subprocess.run(["stat", "-f", str(folder)], check=True, timeout=30, capture_output=True)
+            assert ok(umount(folder, force=True))["message"] == "unmounted"
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(record["pid"], signal.SIGKILL)  # so that nobody waits for the server's answer
+            for reader in readers:
+                reader.wait(30)
+        for connection, _ in waiting:
+            connection.close()
 
 
 def test_a_server_that_goes_away_during_a_read_and_comes_back(

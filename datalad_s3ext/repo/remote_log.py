@@ -7,6 +7,7 @@ a commit on top of the branch, offered to git-annex as if a sibling had made it.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import time
 from collections.abc import Mapping
@@ -66,9 +67,9 @@ def changed_log(log: str, remote_id: str, parameters: Mapping[str, str]) -> str:
     """Return the text of remote.log with `parameters` for one remote, newer than what it says."""
     kept = [line for line in log.splitlines() if line.split(" ")[0] != remote_id]
     stamps = [remotes.timestamp_of(line) for line in log.splitlines() if line not in kept]
-    stamp = max([time.time(), *(found + 1 for found in stamps)])
+    stamp = math.ceil(max([time.time(), *(found + 1 for found in stamps)]))  # git-annex writes seconds
     words = [f"{name}={escape(value)}" for name, value in sorted(parameters.items())]
-    return "\n".join([*kept, " ".join([remote_id, *words, f"timestamp={stamp:.6f}s"])]) + "\n"
+    return "\n".join([*kept, " ".join([remote_id, *words, f"timestamp={stamp}s"])]) + "\n"
 
 
 def escape(value: str) -> str:

@@ -74,7 +74,7 @@ def test_demo_brings_every_file_back_and_can_be_repeated(data: Path, tmp_path: P
     assert {path.name for path in output.iterdir()} == {"dataset", "clone", "server"}
 
 
-@pytest.mark.parametrize("command", ["s3-setup", "s3-enable"])
+@pytest.mark.parametrize("command", ["s3-setup", pytest.param("s3-enable", marks=pytest.mark.thorough)])
 def test_a_failing_step_is_named_and_the_server_is_stopped(
     data: Path, tmp_path: Path, command: str
 ) -> None:

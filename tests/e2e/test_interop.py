@@ -123,7 +123,10 @@ def test_the_marker_of_ours_is_refused_by_built_in(
         annex.init_builtin(seaweed, bucket_name, name="builtin")
 
 
-@pytest.mark.parametrize(("first", "second"), [("builtin", "s3x"), ("s3x", "builtin")])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("builtin", "s3x"), pytest.param("s3x", "builtin", marks=pytest.mark.thorough)],
+)
 def test_encrypted_content_of_one_is_read_by_the_other(
     annex: AnnexRepo,
     seaweed: Endpoint,

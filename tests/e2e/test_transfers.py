@@ -64,7 +64,7 @@ def test_content_of_every_size_goes_round(
     assert_content(annex, files)
 
 
-@pytest.mark.parametrize("jobs", ["-J1", "-J8"])
+@pytest.mark.parametrize("jobs", [pytest.param("-J1", marks=pytest.mark.thorough), "-J8"])
 def test_move_takes_content_away_from_where_it_was(
     annex: AnnexRepo, seaweed: Endpoint, bucket_name: str, jobs: str
 ) -> None:
@@ -159,8 +159,11 @@ def test_keys_made_of_file_names_go_round(
 
 @pytest.mark.parametrize(
     "parameters",
-    [("encryption=shared",), ("chunk=1MiB",), ("encryption=shared", "chunk=1MiB")],
-    ids=["encrypted", "chunked", "both"],
+    [
+        pytest.param(("encryption=shared",), marks=pytest.mark.thorough, id="encrypted"),
+        pytest.param(("chunk=1MiB",), marks=pytest.mark.thorough, id="chunked"),
+        pytest.param(("encryption=shared", "chunk=1MiB"), id="both"),
+    ],
 )
 def test_encrypted_and_chunked_content_goes_round(
     annex: AnnexRepo, seaweed: Endpoint, bucket_name: str, tmp_path: Path, parameters: tuple[str, ...]

@@ -12,7 +12,9 @@ from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint, boto3_client
 
 PRESET = {"seaweedfs": "seaweedfs", "rclone": "other", "moto": "other"}
-BOTH_TYPES = pytest.mark.parametrize("remote_type", ["s3x", "S3"])
+BOTH_TYPES = pytest.mark.parametrize(
+    "remote_type", ["s3x", pytest.param("S3", marks=pytest.mark.thorough)]
+)
 QUIET = {"result_renderer": "disabled", "on_failure": "ignore", "return_type": "list"}
 
 

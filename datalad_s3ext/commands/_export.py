@@ -48,9 +48,7 @@ class Export:
     def is_done(self) -> bool:
         """Tell whether git-annex has exported just this tree, completely, and nothing since."""
         git_dir = remotes.git_folder(self.path)
-        trees = exported_trees(
-            git_dir, annex_folder(git_dir) / "journal" / "export.log", self.remote.uuid
-        )
+        trees = exported_trees(git_dir, self.remote.uuid)
         tree, mark = tree_of(self.path, self.treeish), _mark(git_dir, self.remote)
         return trees[:1] == [tree] and mark.is_file() and mark.read_text() == tree
 

@@ -20,10 +20,9 @@ from typing import Self
 from datalad_s3ext.commands._datasets import enable
 from datalad_s3ext.errors import ConfigError, IntegrityError, LocalError, one_line
 from datalad_s3ext.repo import annex, remotes
+from datalad_s3ext.repo.branch_files import BRANCH
 from datalad_s3ext.repo.exported import exported_trees
-from datalad_s3ext.repo.folders import annex_folder
 from datalad_s3ext.repo.keys import parse_key
-from datalad_s3ext.repo.remote_log import BRANCH
 from datalad_s3ext.repo.remotes import SpecialRemote
 from datalad_s3ext.units import MIB
 
@@ -64,7 +63,7 @@ def _keys_of(repo: Path, remote: SpecialRemote) -> list[str]:
     if remote.parameters.get("exporttree", "no") not in {"yes", "true"}:
         return annex.run_annex(repo, "findkeys", there).splitlines()
     git_dir = remotes.git_folder(repo)
-    trees = exported_trees(git_dir, annex_folder(git_dir) / "journal" / "export.log", remote.uuid)
+    trees = exported_trees(git_dir, remote.uuid)
     if not trees:
         return []
     shown = "--format=${key}\\n"

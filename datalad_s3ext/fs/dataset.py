@@ -40,7 +40,7 @@ class Dataset:
         self.git_dir = Path(opened.common_dir).resolve()
         self.objects = GitObjects(self.git_dir)
         self.trees = Trees(self.objects)
-        self.whereabouts = Whereabouts(self.git_dir, self.objects)
+        self.whereabouts = Whereabouts(self.objects)
 
     @classmethod
     def at(cls, path: Path) -> Dataset:

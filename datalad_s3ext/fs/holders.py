@@ -16,8 +16,7 @@ from datalad_s3ext.fs.sources import ChunkedSource, ObjectSource, Refused, Sourc
 from datalad_s3ext.fs.web import Web
 from datalad_s3ext.remote.layout import Layout
 from datalad_s3ext.repo import remotes
-from datalad_s3ext.repo.exported import LOG, exported_trees
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.exported import exported_trees
 from datalad_s3ext.repo.key_logs import recorded_versions
 from datalad_s3ext.repo.keys import chunk_key
 from datalad_s3ext.repo.pointers import as_file_name, lower_folder, mixed_folder
@@ -196,9 +195,8 @@ def noted_objects(dataset: Dataset, remote: SpecialRemote, key: str) -> list[Pin
 
 def exported_names(dataset: Dataset, remote: SpecialRemote, key: str) -> list[str]:
     """Return the objects that may hold the content of `key` in an exported or imported tree."""
-    journal = annex_folder(dataset.git_dir) / "journal" / LOG
     found: list[str] = []
-    for tree in exported_trees(dataset.git_dir, journal, remote.uuid):
+    for tree in exported_trees(dataset.git_dir, remote.uuid):
         names = _names_in(dataset, tree).get(key, [])
         found += [remote.prefix + name for name in names]
     if remote.parameters.get("annexobjects") in _YES:

@@ -7,18 +7,16 @@ by what the git-annex branch says of all.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datalad_s3ext.errors import LocalError, S3xError, one_line
+from datalad_s3ext.errors import S3xError
 from datalad_s3ext.remote.local import LocalChoices
 from datalad_s3ext.remote.place import connect
 from datalad_s3ext.remote.settings import RemoteSettings, read_settings
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.branch_files import committed, journaled
 
 if TYPE_CHECKING:
     from datalad_s3ext.providers.resolve import Connection
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 NOT_ENCRYPTED = "none"
 _LOG = "remote.log"
-_BRANCH = "refs/heads/git-annex"
 
 
 @dataclass(frozen=True)
@@ -104,22 +101,8 @@ def _keeper(uuid: str, parameters: Mapping[str, str]) -> Keeper | None:
 
 def _remote_log(git_dir: Path) -> str:
     """Return the text of remote.log; nothing when there is none yet."""
-    pending = annex_folder(git_dir) / "journal" / _LOG
-    with suppress(FileNotFoundError):  # git-annex moves it into the branch at any time
-        return pending.read_text("utf-8", "surrogateescape")
-    if not _git(git_dir, "for-each-ref", _BRANCH) or not _git(git_dir, "ls-tree", _BRANCH, _LOG):
-        return ""
-    return _git(git_dir, "cat-file", "blob", f"{_BRANCH}:{_LOG}")
-
-
-def _git(git_dir: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", f"--git-dir={git_dir}", *arguments],
-        capture_output=True, text=True, errors="surrogateescape", check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise LocalError(f"git {arguments[0]} failed: {one_line(done.stderr)}")
-    return done.stdout
+    newest = journaled(git_dir, _LOG)
+    return (committed(git_dir, _LOG) + newest).decode("utf-8", "surrogateescape")
 
 
 def _fit(url: S3Url, keeper: Keeper) -> int:

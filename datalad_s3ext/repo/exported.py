@@ -16,7 +16,7 @@ from threading import Lock
 from types import MappingProxyType
 
 from datalad_s3ext.errors import LocalError
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.branch_files import committed, journal_file, journaled
 
 LOG = "export.log"
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -50,38 +50,34 @@ class ExportedTrees:
 
         A tree that this clone does not have counts as one without such names.
         """
-        journal = annex_folder(git_dir) / "journal" / LOG
+        journal = journal_file(git_dir, LOG)
         with self._lock:
             state = (journal, uuid, _state_of(journal))
             if state != self._state:
-                self._found = _look(git_dir, exported_trees(git_dir, journal, uuid))
+                self._found = _look(git_dir, exported_trees(git_dir, uuid))
                 self._state = state
             return self._found
 
 
-def exported_trees(git_dir: Path, journal: Path, uuid: str) -> list[str]:
+def exported_trees(git_dir: Path, uuid: str) -> list[str]:
     """Return the ids of the trees that were exported to the remote `uuid`, the newest first.
 
     A line of the log names the tree that is there, then those that were begun, the newest of them
     first: while git-annex still removes what the new tree lacks, that one is the second.
     """
-    mine = _rows(git_dir, journal, uuid)
+    mine = _rows(git_dir, uuid)
     return list(dict.fromkeys(tree for row in mine for tree in [*row[3:], row[2]]))
 
 
-def complete_tree(git_dir: Path, journal: Path, uuid: str) -> str | None:
+def complete_tree(git_dir: Path, uuid: str) -> str | None:
     """Return the id of the tree that was exported last to the remote `uuid`, completely."""
-    mine = _rows(git_dir, journal, uuid)
+    mine = _rows(git_dir, uuid)
     return mine[0][2] if mine else None
 
 
-def _rows(git_dir: Path, journal: Path, uuid: str) -> list[list[str]]:
+def _rows(git_dir: Path, uuid: str) -> list[list[str]]:
     """Return the words of the log's lines about the remote `uuid`, the newest line first."""
-    try:
-        lines = journal.read_bytes().splitlines()
-    except OSError:
-        lines = []
-    lines += _git(git_dir, "cat-file", "blob", f"refs/heads/git-annex:{LOG}").splitlines()
+    lines = [*journaled(git_dir, LOG).splitlines(), *committed(git_dir, LOG).splitlines()]
     rows = [line.decode("ascii", "replace").split(" ") for line in lines]
     mine = [row for row in rows if len(row) > 2 and row[1].endswith(f":{uuid}")]
     return sorted(mine, key=lambda row: _seconds(row[0]), reverse=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from datalad_s3ext.errors import LocalError
-from datalad_s3ext.repo.exported import LOG, complete_tree
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.exported import complete_tree
 from datalad_s3ext.repo.objects import GitObjects
 from datalad_s3ext.repo.tree_files import files_below
 from datalad_s3ext.repo.trees import Trees
@@ -23,7 +22,7 @@ def names_by_key(git_dir: Path, uuid: str) -> Mapping[str, str]:
     LocalError
         When git cannot be asked.
     """
-    tree_id = complete_tree(git_dir, annex_folder(git_dir) / "journal" / LOG, uuid)
+    tree_id = complete_tree(git_dir, uuid)
     if tree_id is None:
         return {}
     objects = GitObjects(git_dir.absolute())

@@ -6,17 +6,13 @@ git-annex's page "internals", and what 10.20261026 was seen to write.
 
 from __future__ import annotations
 
-import subprocess
 from base64 import b64decode
 from binascii import Error as NoBase64
 from collections.abc import Iterator
 from pathlib import Path
 
-from datalad_s3ext.errors import LocalError
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.branch_files import committed, journaled
 from datalad_s3ext.repo.pointers import as_file_name, lower_folder
-
-BRANCH = "refs/heads/git-annex"
 
 
 def content_ids(git_dir: Path, key: str) -> set[str]:
@@ -25,7 +21,7 @@ def content_ids(git_dir: Path, key: str) -> set[str]:
     Raises
     ------
     LocalError
-        When git cannot be asked.
+        When git cannot be asked, or the journal not read.
     """
     found: set[str] = set()
     for line in _lines(git_dir, key, ".log.cid"):
@@ -77,35 +73,6 @@ def _plain(text: str) -> str:
 
 
 def _lines(git_dir: Path, key: str, ending: str) -> Iterator[str]:
-    path = _path(key) + ending
-    journal = annex_folder(git_dir) / "journal" / path.replace("_", "__").replace("/", "_")
-    try:
-        data = journal.read_bytes()
-    except OSError:
-        data = b""
-    for text in (data, _committed(git_dir, path)):
-        yield from text.decode("utf-8", "surrogateescape").splitlines()
-
-
-def _path(key: str) -> str:
-    return f"{lower_folder(key)}/{as_file_name(key)}"
-
-
-def _committed(git_dir: Path, path: str) -> bytes:
-    """Return a file of the branch; nothing when there is none."""
-    try:
-        done = subprocess.run(
-            ["git", f"--git-dir={git_dir}", "cat-file", "--batch"],
-            input=f"{BRANCH}:{path}\n".encode("utf-8", "surrogateescape"),
-            capture_output=True,
-            check=False,
-        )
-    except OSError as error:
-        raise LocalError(f"git cannot be asked for {path}: {error}") from error
-    head, _, body = done.stdout.partition(b"\n")
-    words = head.split(b" ")
-    if done.returncode:
-        raise LocalError(
-            f"git cannot read the git-annex branch: {done.stderr.decode(errors='replace')}"
-        )
-    return body[: int(words[2])] if len(words) == 3 and words[1] == b"blob" else b""
+    path = f"{lower_folder(key)}/{as_file_name(key)}{ending}"
+    for data in (journaled(git_dir, path), committed(git_dir, path)):
+        yield from data.decode("utf-8", "surrogateescape").splitlines()

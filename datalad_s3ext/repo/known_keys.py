@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datalad_s3ext.errors import LocalError
 from datalad_s3ext.repo.digests import ALGORITHMS
-from datalad_s3ext.repo.exported import LOG, exported_trees
+from datalad_s3ext.repo.exported import exported_trees
 from datalad_s3ext.repo.folders import annex_folder
 from datalad_s3ext.repo.keys import parse_key
 from datalad_s3ext.repo.objects import GitObjects
@@ -28,8 +28,7 @@ class KnownKeys:
     def __init__(self, git_dir: Path, uuid: str) -> None:
         self._git_dir = git_dir
         self._trees = Trees(GitObjects(git_dir.absolute()))
-        journal = annex_folder(git_dir) / "journal" / LOG
-        self._ids = exported_trees(git_dir, journal, uuid)[:TREES]
+        self._ids = exported_trees(git_dir, uuid)[:TREES]
 
     def at(self, name: str) -> list[str]:
         """Return the keys that the file `name` has had, the newest first, each once.

@@ -16,10 +16,9 @@ from pathlib import Path
 from datalad_s3ext.errors import LocalError, one_line
 from datalad_s3ext.repo import remotes
 from datalad_s3ext.repo.annex import merge_branch
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.branch_files import BRANCH, journal_file
 
 LOG = "remote.log"
-BRANCH = "refs/heads/git-annex"
 _OFFERED = "refs/remotes/s3x-change/git-annex"
 
 
@@ -33,7 +32,7 @@ def commit_parameters(repo: Path, remote_id: str, parameters: Mapping[str, str])
     LocalError
         When git fails, or git-annex has not yet written down what it knows of remotes.
     """
-    if (annex_folder(remotes.git_folder(repo)) / "journal" / LOG).exists():
+    if journal_file(remotes.git_folder(repo), LOG).exists():
         raise LocalError(
             "git-annex has changes of remotes that are not in its branch yet",
             remedy="write them down first: git annex merge",

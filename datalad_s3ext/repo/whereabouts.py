@@ -15,14 +15,13 @@ from threading import Lock
 from time import monotonic
 
 from datalad_s3ext.errors import LocalError, one_line
-from datalad_s3ext.repo.folders import annex_folder
+from datalad_s3ext.repo.branch_files import BRANCH, journaled
 from datalad_s3ext.repo.forks import renew_at_fork
 from datalad_s3ext.repo.objects import GitObjects
 from datalad_s3ext.repo.pointers import as_file_name, lower_folder
 
 WEB = "00000000-0000-0000-0000-000000000001"
 """The UUID of git-annex's special remote ``web``."""
-OWN_BRANCH = "refs/heads/git-annex"
 _BRANCHES_KEPT_S = 2.0
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -30,9 +29,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 class Whereabouts:
     """The location, web and chunk logs of one repository. Safe in threads."""
 
-    def __init__(self, git_dir: Path, objects: GitObjects) -> None:
+    def __init__(self, objects: GitObjects) -> None:
         self._objects = objects
-        self._journal = annex_folder(git_dir) / "journal"
         self._lock = Lock()
         self._branches: tuple[str, ...] = ()
         self._looked = -_BRANCHES_KEPT_S
@@ -65,22 +63,19 @@ class Whereabouts:
     def log(self, name: str) -> str:
         """Return a log that is not about one key: this clone's own, else those of its siblings."""
         branches = self._known_branches()
-        if OWN_BRANCH in branches:
-            branches = (OWN_BRANCH,)
+        if BRANCH in branches:
+            branches = (BRANCH,)
         found = (self._objects.read(f"{branch}:{name}") for branch in branches)
         return "\n".join(_text(one.data) for one in found if one is not None)
 
     def _lines(self, key: str, suffix: str) -> Iterator[str]:
         path = f"{lower_folder(key)}/{as_file_name(key)}{suffix}"
+        newest = journaled(self._objects.git_dir, path)
         for branch in self._known_branches():
             found = self._objects.read(f"{branch}:{path}")
             if found is not None:
                 yield from _text(found.data).splitlines()
-        try:
-            journal = (self._journal / path.replace("_", "__").replace("/", "_")).read_bytes()
-        except OSError:
-            return
-        yield from _text(journal).splitlines()
+        yield from _text(newest).splitlines()
 
     def _known_branches(self) -> tuple[str, ...]:
         with self._lock:
@@ -94,7 +89,7 @@ def annex_branches(git_dir: Path) -> list[str]:
     """Return the git-annex branches of the repository and its siblings."""
     listed = subprocess.run(
         ["git", f"--git-dir={git_dir}", "for-each-ref", "--format=%(refname)",
-         OWN_BRANCH, "refs/remotes/*/git-annex"],
+         BRANCH, "refs/remotes/*/git-annex"],
         capture_output=True, text=True, errors="surrogateescape", check=False,
     )  # fmt: skip
     if listed.returncode:

@@ -104,7 +104,7 @@ def test_the_newest_line_of_all_branches_and_the_journal_counts(objects: GitObje
     journal = objects.git_dir / "annex" / "journal"
     journal.mkdir(parents=True)
     (journal / f"{folder}.log".replace("/", "_")).write_text("9s X c\n9s 1 e\n")
-    known = Whereabouts(objects.git_dir, objects)
+    known = Whereabouts(objects)
 
     assert known.locations(KEY) == {"d", "e"}
     assert known.urls(KEY) == ["http://b c"]

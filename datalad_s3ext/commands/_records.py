@@ -28,6 +28,14 @@ def render(res: dict[str, Any], *, only_new: object = False, **_: object) -> Non
         generic_result_renderer(res)
 
 
+def render_message(res: dict[str, Any], **_: object) -> None:
+    """Show a person the message of a result of ours in which all is well; others as DataLad does."""
+    if res["action"].startswith("s3_") and res["status"] in {"ok", "notneeded"}:
+        ui.message(f"{res['path']}: {res['message']}")
+    else:
+        generic_result_renderer(res)
+
+
 def render_summary(_: object, summary: Mapping[str, Mapping[str, int]]) -> None:
     """Show how many results there were of each status, as DataLad does."""
     if sum(sum(counts.values()) for counts in summary.values()) > 1:

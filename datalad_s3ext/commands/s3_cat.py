@@ -25,7 +25,7 @@ _RANGE = re.compile(r"(\d*)-(\d*)")
 
 
 @build_doc
-class S3Cat(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Cat(Interface):
     """Write a file, or a part of it, to standard output, without downloading the rest.
 
     The content may be here, in an S3 sibling, or on the web. Nothing is stored in the dataset.
@@ -69,8 +69,8 @@ class S3Cat(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_cat")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_cat")
+    @eval_results
     def __call__(
         path: str,
         *,

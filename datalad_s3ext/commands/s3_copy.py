@@ -32,7 +32,7 @@ ACTION = "s3_copy"
 
 
 @build_doc
-class S3Copy(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Copy(Interface):
     """Copy content from one S3 sibling to another, without a copy on this machine.
 
     Where both are buckets of one service, the service copies and no content passes through this
@@ -110,8 +110,8 @@ class S3Copy(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_copy")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_copy")
+    @eval_results
     def __call__(
         path: str | Sequence[str] | None = None,
         *,

@@ -27,7 +27,7 @@ _STATUS = {"ok": "ok", "warning": "ok", "failed": "error", "unknown": "ok", "ski
 
 
 @build_doc
-class S3Doctor(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Doctor(Interface):
     """Find out why a bucket cannot be used, and what to do about it.
 
     The examination goes from the name of the host to what the service can do, one line for each
@@ -126,8 +126,8 @@ class S3Doctor(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_doctor")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_doctor")
+    @eval_results
     def __call__(
         target: str | None = None,
         settings: Mapping[str, str] | Sequence[str] | None = None,

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from datalad.distribution.dataset import datasetmethod
 from datalad.interface.base import Interface, build_doc, eval_results
-from datalad.interface.utils import generic_result_renderer
 from datalad.support.param import Parameter
 
 from datalad_s3ext.commands import _options
@@ -16,7 +15,7 @@ from datalad_s3ext.commands._access import Choice
 from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import datasets
 from datalad_s3ext.commands._enable import Enabled, Enabler
-from datalad_s3ext.commands._records import sibling_record
+from datalad_s3ext.commands._records import render_message, sibling_record
 from datalad_s3ext.commands._settings import type_label
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.errors import S3xError
@@ -25,7 +24,7 @@ ACTION = "s3_enable"
 
 
 @build_doc
-class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Enable(Interface):
     """Enable the S3 siblings that a clone knows.
 
     A fresh clone knows the special remotes of the dataset, but does not use them yet. This command
@@ -41,6 +40,7 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
     """
 
     result_renderer = "tailored"
+    custom_result_renderer = staticmethod(render_message)
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "name": Parameter(
@@ -93,8 +93,8 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_enable")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_enable")
+    @eval_results
     def __call__(
         *,
         name: str | None = None,
@@ -119,16 +119,6 @@ class S3Enable(Interface):  # type: ignore[misc]  # DataLad is untyped
                     yield _record(path, enabled)
             except S3xError as exc:
                 yield sibling_record(ACTION, path, "error", str(exc), name=name)
-
-    @staticmethod
-    def custom_result_renderer(res: dict[str, Any], **_: Any) -> None:
-        """Tell a person what happened."""
-        from datalad.ui import ui
-
-        if res["action"] == ACTION and res["status"] in {"ok", "notneeded"}:
-            ui.message(f"{res['path']}: {res['message']}")
-        else:
-            generic_result_renderer(res)
 
 
 def _record(path: Path, enabled: Enabled) -> dict[str, Any]:

@@ -22,7 +22,7 @@ ACTION = "s3_export"
 
 
 @build_doc
-class S3Export(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Export(Interface):
     """Export the files of a branch to a sibling that keeps a tree of files.
 
     What `datalad push` is for siblings that keep content by key, this is for those set up with
@@ -86,8 +86,8 @@ class S3Export(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_export")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_export")
+    @eval_results
     def __call__(
         treeish: str | None = None,
         *,

@@ -27,7 +27,7 @@ ACTION = "s3_import"
 
 
 @build_doc
-class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Import(Interface):
     """Register what lies in a bucket as files of a dataset.
 
     Everything below s3://BUCKET/PREFIX becomes a file of the dataset. The content stays where it is:
@@ -129,8 +129,8 @@ class S3Import(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_import")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_import")
+    @eval_results
     def __call__(
         url: str | None = None,
         *,

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, cast
 
 from datalad.distribution.dataset import datasetmethod
 from datalad.interface.base import Interface, build_doc, eval_results
-from datalad.interface.utils import generic_result_renderer
 from datalad.support.constraints import EnsureInt
 from datalad.support.param import Parameter
 
@@ -17,7 +16,7 @@ from datalad_s3ext.commands._access import Choice
 from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import datasets
 from datalad_s3ext.commands._migrate import Migrated, Migration, Target
-from datalad_s3ext.commands._records import sibling_record
+from datalad_s3ext.commands._records import render_message, sibling_record
 from datalad_s3ext.commands._settings import RemoteType
 from datalad_s3ext.errors import ConfigError, S3xError
 
@@ -25,7 +24,7 @@ ACTION = "s3_migrate"
 
 
 @build_doc
-class S3Migrate(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Migrate(Interface):
     """Switch a special remote to this package, back to git-annex's own, or to another place.
 
     The remote keeps its name, its UUID and its objects: nothing is uploaded or copied, and what is
@@ -43,6 +42,7 @@ class S3Migrate(Interface):  # type: ignore[misc]  # DataLad is untyped
     """
 
     result_renderer = "tailored"
+    custom_result_renderer = staticmethod(render_message)
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "name": Parameter(
@@ -132,8 +132,8 @@ class S3Migrate(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_migrate")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_migrate")
+    @eval_results
     def __call__(
         name: str,
         provider: str | None = None,
@@ -166,16 +166,6 @@ class S3Migrate(Interface):  # type: ignore[misc]  # DataLad is untyped
             yield _record(path, migration.run(path))
         except S3xError as exc:
             yield sibling_record(ACTION, path, "error", f"{name!r} was not switched: {exc}", name=name)
-
-    @staticmethod
-    def custom_result_renderer(res: dict[str, Any], **_: Any) -> None:
-        """Tell a person what happened."""
-        from datalad.ui import ui
-
-        if res["action"] == ACTION and res["status"] in {"ok", "notneeded"}:
-            ui.message(f"{res['path']}: {res['message']}")
-        else:
-            generic_result_renderer(res)
 
 
 def _record(path: Path, done: Migrated) -> dict[str, Any]:

@@ -9,19 +9,18 @@ from typing import Any, ClassVar
 from datalad.distribution.dataset import datasetmethod, require_dataset
 from datalad.interface.base import Interface, build_doc, eval_results
 from datalad.interface.results import get_status_dict
-from datalad.interface.utils import generic_result_renderer
 from datalad.support.constraints import EnsureFloat
 from datalad.support.param import Parameter
 
 from datalad_s3ext.commands import _options
-from datalad_s3ext.commands._records import lgr
+from datalad_s3ext.commands._records import lgr, render_message
 from datalad_s3ext.errors import ConfigError, S3xError
 
 ACTION = "s3_mount"
 
 
 @build_doc
-class S3Mount(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Mount(Interface):
     """Mount a commit of a dataset as ordinary, read-only files.
 
     All files are there with their sizes, whether their content is here or not. What a program reads is
@@ -33,6 +32,7 @@ class S3Mount(Interface):  # type: ignore[misc]  # DataLad is untyped
     """
 
     result_renderer = "tailored"
+    custom_result_renderer = staticmethod(render_message)
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "folder": Parameter(
@@ -98,8 +98,8 @@ class S3Mount(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_mount")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_mount")
+    @eval_results
     def __call__(
         folder: str,
         *,
@@ -128,16 +128,6 @@ class S3Mount(Interface):  # type: ignore[misc]  # DataLad is untyped
             yield from _mounted(target, top.pathobj, ref or "HEAD", known, allow_other, foreground)
         except S3xError as exc:
             yield _record(target, "error", str(exc))
-
-    @staticmethod
-    def custom_result_renderer(res: dict[str, Any], **_: Any) -> None:
-        """Tell a person what happened."""
-        from datalad.ui import ui
-
-        if res["action"] == ACTION and res["status"] in {"ok", "notneeded"}:
-            ui.message(f"{res['path']}: {res['message']}")
-        else:
-            generic_result_renderer(res)
 
 
 def _mounted(

@@ -35,7 +35,7 @@ KINDS = get_args(Kind)
 
 
 @build_doc
-class S3Providers(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Providers(Interface):
     """List the storage services that have a preset, explain one, or check a preset of your own.
 
     A preset states where a service is, how its requests must look, what it can do, how one gets
@@ -96,7 +96,7 @@ class S3Providers(Interface):  # type: ignore[misc]  # DataLad is untyped
     }
 
     @staticmethod
-    @eval_results  # type: ignore[untyped-decorator]
+    @eval_results
     def __call__(  # noqa: D102
         provider: str | None = None,
         *,

@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 from datalad.distribution.dataset import datasetmethod, require_dataset
 from datalad.interface.base import Interface, build_doc, eval_results
 from datalad.interface.results import get_status_dict
-from datalad.interface.utils import generic_result_renderer
 from datalad.support.constraints import EnsureInt, EnsureNone
 from datalad.support.param import Parameter
 
 from datalad_s3ext.commands import _options
-from datalad_s3ext.commands._records import lgr, sibling_record
+from datalad_s3ext.commands._records import lgr, render_message, sibling_record
 from datalad_s3ext.commands._restore import File, Found, Order, files_in, restored, wait_for
 from datalad_s3ext.errors import ConfigError, S3xError
 from datalad_s3ext.repo import remotes
@@ -33,7 +32,7 @@ _STATUS = {
 
 
 @build_doc
-class S3Restore(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Restore(Interface):
     """Ask for files that lie in an archive storage class, such as GLACIER, to be readable again.
 
     Archived content is there, but cannot be read before it is restored: a copy that can be read for
@@ -46,6 +45,7 @@ class S3Restore(Interface):  # type: ignore[misc]  # DataLad is untyped
     """
 
     result_renderer = "tailored"
+    custom_result_renderer = staticmethod(render_message)
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "path": Parameter(
@@ -103,8 +103,8 @@ class S3Restore(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_restore")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_restore")
+    @eval_results
     def __call__(
         path: str | Sequence[str] | None = None,
         *,
@@ -127,16 +127,6 @@ class S3Restore(Interface):  # type: ignore[misc]  # DataLad is untyped
             yield from _restore(root, remote, files, order, wait=wait)
         except S3xError as error:
             yield sibling_record(ACTION, root, "error", str(error), name=name)
-
-    @staticmethod
-    def custom_result_renderer(res: dict[str, Any], **_: Any) -> None:
-        """Tell a person what to expect of each file."""
-        from datalad.ui import ui
-
-        if res["action"] == ACTION and res["status"] in {"ok", "notneeded"}:
-            ui.message(f"{res['path']}: {res['message']}")
-        else:
-            generic_result_renderer(res)
 
 
 def _restore(

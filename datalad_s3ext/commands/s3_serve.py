@@ -29,7 +29,7 @@ ALIVE_CHECK_S = 1.0
 
 
 @build_doc
-class S3Serve(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Serve(Interface):
     """Run a local S3 server.
 
     The server (SeaweedFS) keeps its data, keys and log in one folder and listens on this machine
@@ -76,7 +76,7 @@ class S3Serve(Interface):  # type: ignore[misc]  # DataLad is untyped
     }
 
     @staticmethod
-    @eval_results  # type: ignore[untyped-decorator]
+    @eval_results
     def __call__(  # noqa: D102
         home: str | None = None,
         *,

@@ -31,7 +31,7 @@ ACTION = "s3_setup"
 
 
 @build_doc
-class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Setup(Interface):
     """Connect a dataset to a bucket of an S3-compatible service.
 
     PROVIDER is a preset that knows the service: endpoint, regions, the form of its requests. All
@@ -172,8 +172,8 @@ class S3Setup(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_setup")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_setup")
+    @eval_results
     def __call__(
         provider: str,
         settings: Mapping[str, str] | Sequence[str] | None = None,

@@ -26,7 +26,7 @@ _AT_ONCE = 8
 
 
 @build_doc
-class S3Status(Interface):  # type: ignore[misc]  # DataLad is untyped
+class S3Status(Interface):
     """Show the siblings on S3: where they are, what is there and what not yet, and whether they answer.
 
     For each sibling: service, endpoint, bucket and prefix; encryption and chunks; whether this clone
@@ -71,8 +71,8 @@ class S3Status(Interface):  # type: ignore[misc]  # DataLad is untyped
     ]
 
     @staticmethod
-    @datasetmethod(name="s3_status")  # type: ignore[untyped-decorator]
-    @eval_results  # type: ignore[untyped-decorator]
+    @datasetmethod(name="s3_status")
+    @eval_results
     def __call__(
         name: str | None = None, *, offline: bool = False, dataset: object = None
     ) -> Iterator[dict[str, Any]]:

@@ -10,13 +10,15 @@ import base64
 import binascii
 import os
 from pathlib import Path
-
-from annexremote import Master
+from typing import TYPE_CHECKING
 
 from datalad_s3ext.credentials.consent import named_by_environment
 from datalad_s3ext.credentials.model import EMBEDDED, KEPT, Identity, Keys
 from datalad_s3ext.repo import trust
 from datalad_s3ext.repo.kept_keys import keep_keys, read_keys
+
+if TYPE_CHECKING:
+    from annexremote import Master
 
 CREDS = "s3xcreds"
 """The name under which git-annex embeds our keys."""

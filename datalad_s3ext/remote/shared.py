@@ -7,8 +7,6 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from annexremote import Master
-
 from datalad_s3ext.remote.local import LocalChoices
 from datalad_s3ext.remote.place import Place, Places
 from datalad_s3ext.remote.settings import RemoteSettings, read_settings
@@ -16,6 +14,8 @@ from datalad_s3ext.remote.url_places import UrlPlaces
 from datalad_s3ext.repo.exported import ExportedTrees
 
 if TYPE_CHECKING:
+    from annexremote import Master
+
     from datalad_s3ext.remote.ahead import Ahead
     from datalad_s3ext.remote.imports import Importable
     from datalad_s3ext.repo.known_keys import KnownKeys

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from tests.support.servers import Endpoint
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def use_profile(endpoint: Endpoint, folder: Path, patch: pytest.MonkeyPatch, name: str = "lab") -> str:

@@ -6,14 +6,17 @@ import io
 import random
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from annexremote import Master
 
 from datalad_s3ext.remote.handlers import S3xRemote
 from datalad_s3ext.remote.messages import Wire, decode, split_job
 from datalad_s3ext.remote.session import Session
 from datalad_s3ext.remote.shared import Shared
+
+if TYPE_CHECKING:
+    from annexremote import Master
 
 WORDS = [
     b"INITREMOTE", b"PREPARE", b"TRANSFER", b"STORE", b"RETRIEVE", b"CHECKPRESENT", b"REMOVE", b"GETCOST",

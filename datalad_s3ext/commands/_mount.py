@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,7 +18,7 @@ from pathlib import Path
 from datalad_s3ext import places
 from datalad_s3ext.errors import ConfigError, LocalError, one_line
 from datalad_s3ext.fs.dataset import Dataset
-from datalad_s3ext.fs.mounted import check_program, is_ours, state_of, unmount
+from datalad_s3ext.fs.mounted import check_program, is_ours, resolved, state_of, unmount
 from datalad_s3ext.server.process import end_group, identity, last_lines, spawn, wait_until
 
 START_S = 60.0
@@ -56,6 +58,15 @@ class Mounting:
             "foreign_users": self.foreign_users,
         }
         return [sys.executable, "-m", "datalad_s3ext.fs.mount", json.dumps(asked)]
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Have others who want to mount on `folder` wait; they would all find it free."""
+    lock = _noted(folder, "lock")
+    with lock.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # which ends with this process, too
+        yield
 
 
 def prepare(mounting: Mounting) -> str:
@@ -104,8 +115,7 @@ def start(mounting: Mounting) -> int:
     LocalError
         When it does not, with the program's own last line.
     """
-    log = _log_of(mounting.folder)
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = _noted(mounting.folder, "log")
     pid = spawn(mounting.command(), cwd=Path("/"), log=log, env=os.environ)
     wait_until(lambda: identity(pid) is None or state_of(mounting.folder) == "ours", START_S)
     if identity(pid) is not None and state_of(mounting.folder) == "ours":
@@ -114,21 +124,38 @@ def start(mounting: Mounting) -> int:
     raise LocalError(f"{mounting.folder} was not mounted: {last_lines(log, 1)}")
 
 
-def stay(mounting: Mounting) -> None:
-    """Run the program until it ends: after Ctrl-C, which it also gets, or somebody unmounts.
+def begin(mounting: Mounting) -> subprocess.Popen[str]:
+    """Start the program as a part of this one, and return it as soon as the mount answers.
+
+    Raises
+    ------
+    LocalError
+        When it does not, with the program's own words.
+    """
+    program = subprocess.Popen(mounting.command(), stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: program.poll() is not None or state_of(mounting.folder) == "ours", START_S)
+    if program.poll() is None and state_of(mounting.folder) == "ours":
+        return program
+    program.terminate()
+    _, said = program.communicate()
+    raise LocalError(f"{mounting.folder} was not mounted: {one_line(said)}")
+
+
+def stay(program: subprocess.Popen[str]) -> None:
+    """Wait until the program ends: after Ctrl-C, which it also gets, or somebody unmounts.
 
     Raises
     ------
     LocalError
         When it fails, with its own words.
     """
-    with subprocess.Popen(mounting.command(), stderr=subprocess.PIPE, text=True) as program:
+    with program:
         try:
             _, said = program.communicate()
         except KeyboardInterrupt:
             _, said = program.communicate()
     if program.returncode:
-        raise LocalError(f"{mounting.folder} was not mounted: {one_line(said)}")
+        raise LocalError(f"the mount has ended: {one_line(said)}")
 
 
 def end(folder: Path, *, wait_s: float, force: bool) -> str:
@@ -168,9 +195,12 @@ def _make(folder: Path) -> None:
         )
 
 
-def _log_of(folder: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return places.read_cache().with_name("mounts") / f"{name}.log"
+def _noted(folder: Path, kind: str) -> Path:
+    """Return a file about what is mounted on `folder`, which can be written."""
+    name = hashlib.sha256(os.fsencode(resolved(folder))).hexdigest()[:16]
+    notes = places.read_cache().with_name("mounts")
+    notes.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return notes / f"{name}.{kind}"
 
 
 def _check_binding() -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from datalad.distribution.dataset import Dataset, datasetmethod
 from datalad.interface.base import Interface, build_doc, eval_results
@@ -128,12 +128,19 @@ def _write(
         size = files.reader(name).size_bytes
         start, end = span(asked, size)
         for begin in range(start, end, PIECE_BYTES):
-            output.write(files.cat_file(name, begin, min(begin + PIECE_BYTES, end)))
+            _put(output, files.cat_file(name, begin, min(begin + PIECE_BYTES, end)))
     else:
         with files.open(name, "rb") as source:
             while data := source.read(PIECE_BYTES):
-                output.write(data)
+                _put(output, data)
     output.flush()
+
+
+def _put(output: BinaryIO, data: bytes) -> None:
+    """Write all of `data`; with PYTHONUNBUFFERED, `write` alone may stop before."""
+    left = memoryview(data)
+    while left:
+        left = left[output.write(left) :]
 
 
 def span(asked: str, size_bytes: int) -> tuple[int, int]:

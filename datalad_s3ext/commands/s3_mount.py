@@ -138,19 +138,19 @@ def _mounted(
     allow_other: bool,
     foreground: bool,
 ) -> Iterator[dict[str, Any]]:
-    from datalad_s3ext.commands._mount import Mounting, prepare, start, stay
+    from datalad_s3ext.commands._mount import Mounting, alone, begin, prepare, start, stay
     from datalad_s3ext.fs.dataset import Dataset
 
     mounting = Mounting(Dataset.at(top), ref, folder, options, allow_other)
     commit = mounting.commit_id
-    done = prepare(mounting)
+    with alone(folder):
+        done = prepare(mounting)
+        program = begin(mounting) if foreground else None
+        pid = program.pid if program is not None else start(mounting)
     text = f"{done}shows commit {commit[:12]} of {top}; unmount: datalad s3-mount --umount {folder}"
-    if foreground:
-        yield _record(folder, "ok", text, commit=commit)
-        stay(mounting)
-        return
-    pid = start(mounting)
     yield _record(folder, "ok", text, commit=commit, pid=pid)
+    if program is not None:
+        stay(program)
 
 
 def _unmounted(folder: Path, wait_s: float, force: bool) -> dict[str, Any]:

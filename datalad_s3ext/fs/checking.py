@@ -19,8 +19,8 @@ class WholeCheck:
     count
         How many blocks the file has.
     recall
-        Returns a block that was noted before, if it is still in memory. When it is not, the file is not
-        verified by this object any more.
+        Returns a block that was noted before, if it is still in memory. When it is not, hashing goes on
+        as soon as that block is read again.
     on_good
         Called once, when the file has turned out to be what the key demands.
     """
@@ -39,7 +39,6 @@ class WholeCheck:
         self._lock = Lock()
         self._noted: set[int] = set()
         self._next = 0
-        self._lost = False
         self.is_good = False
         self.error: IntegrityError | None = None
 
@@ -53,10 +52,11 @@ class WholeCheck:
         """
         if self.error is not None:
             raise self.error
-        if number in self._noted or self._lost:
+        if number in self._noted:
             return
+        is_awaited = number == self._next
         self._noted.add(number)
-        if len(self._noted) == self._count:
+        if is_awaited or len(self._noted) == self._count:
             with self._lock:  # whoever brings the last block waits for the result
                 self._go_on(number, block)
         elif self._lock.acquire(blocking=False):
@@ -68,10 +68,10 @@ class WholeCheck:
             raise self.error
 
     def _go_on(self, number: int, block: bytes) -> None:
-        while self._next in self._noted and not self._lost:
+        while self._next in self._noted:
             data = block if number == self._next else self._recall(self._next)
             if data is None:
-                self._lost = True
+                self._noted.discard(self._next)
                 return
             self._digest.update(data)
             self._next += 1

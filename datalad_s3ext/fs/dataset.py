@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import git
-
-from datalad_s3ext.errors import ConfigError
+from datalad_s3ext.errors import ConfigError, LocalError, S3xError, one_line
 from datalad_s3ext.fs.processwide import ProcessWide
 from datalad_s3ext.repo import remotes
 from datalad_s3ext.repo.folders import annex_folder
@@ -36,8 +35,7 @@ class Dataset:
     def __init__(self, path: Path) -> None:
         self.path = path
         """Its top folder, or the repository itself when it is bare."""
-        opened = _opened(path)
-        self.git_dir = Path(opened.common_dir).resolve()
+        self.git_dir = _git_dir(path)
         self.objects = GitObjects(self.git_dir)
         self.trees = Trees(self.objects)
         self.whereabouts = Whereabouts(self.objects)
@@ -107,6 +105,8 @@ class Dataset:
 
 
 _DATASETS: ProcessWide[Path, Dataset] = ProcessWide()
+_UNSAFE = re.compile(r"--add safe\.directory (.+)")
+"""What git says of repositories whose settings and hooks are another user's."""
 _COMMITTER = re.compile(rb"committer .*> (-?\d{1,11}) [-+]\d+")
 
 
@@ -163,10 +163,38 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _opened(path: Path) -> git.Repo:
+def _git_dir(path: Path) -> Path:
+    """Return where git keeps the repository at `path`, which it must be willing to read.
+
+    Everything else is asked with ``--git-dir``, and then git does not look whose the repository is.
+    """
+    command = [
+        "git", "-c", "safe.bareRepository=all", "-C", str(path), "rev-parse", "--path-format=absolute",
+        "--git-common-dir",
+    ]  # fmt: skip
+    elsewhere = {"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"}
+    own = {name: value for name, value in os.environ.items() if name not in elsewhere}
     try:
-        return git.Repo(path)
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
-        raise ConfigError(
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="surrogateescape", check=False,
+            env={**own, "LC_ALL": "C"},
+        )  # fmt: skip
+    except OSError as error:
+        raise LocalError(f"git cannot be started: {error.strerror}") from error
+    if done.returncode:
+        raise _refused(path, done.stderr)
+    return Path(done.stdout.removesuffix("\n")).resolve()
+
+
+def _refused(path: Path, said: str) -> S3xError:
+    named = _UNSAFE.search(said)
+    if named is not None:
+        return ConfigError(
+            f"{path} belongs to another user, so git does not read it",
+            remedy=f"if you trust its owner: git config --global --add safe.directory {named[1]}",
+        )
+    if "not a git repository" in said:
+        return ConfigError(
             f"{path} is no git repository", remedy="give the folder of a data set: repo=PATH"
-        ) from error
+        )
+    return LocalError(f"git cannot read {path}: {one_line(said)}")

@@ -7,7 +7,7 @@ arrived, while the rest of its run is still on its way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from threading import Lock
 from typing import Protocol
@@ -16,16 +16,19 @@ from datalad_s3ext.errors import IntegrityError, ObjectChanged, S3xError
 from datalad_s3ext.fs.buckets import CONNECTIONS
 from datalad_s3ext.fs.cache import BlockCache, block_size
 from datalad_s3ext.fs.checking import WholeCheck
-from datalad_s3ext.fs.faults import unavailable
+from datalad_s3ext.fs.faults import ContentUnavailable, unavailable
 from datalad_s3ext.fs.options import BLOCK_BYTES
 from datalad_s3ext.fs.processwide import ProcessWide
 from datalad_s3ext.fs.sources import Arrived, Source, ignore
+from datalad_s3ext.fs.workers import Workers
 from datalad_s3ext.units import MIB
 
 RUN_BLOCKS = 4 * MIB // BLOCK_BYTES
 """Longer runs are cut into requests of this size, which run in parallel."""
 _LONG_RUN_BLOCKS = 2 * RUN_BLOCKS
-_WORKERS: ProcessWide[None, ThreadPoolExecutor] = ProcessWide()
+LONG_READ_BYTES = 256 * MIB
+"""Before so much is read at once, its first block is: a key can claim any size."""
+_WORKERS: ProcessWide[None, Workers] = ProcessWide()
 
 
 class Sources(Protocol):
@@ -81,25 +84,24 @@ class Fetching:
         """
         if start >= end:
             return b""
-        first, last = start // BLOCK_BYTES, (end - 1) // BLOCK_BYTES
-        blocks = self._request(first, last, min(end + ahead_bytes, self.size_bytes))
-        found = [self._known(first + number, block) for number, block in enumerate(blocks)]
-        found[-1] = found[-1][: end - last * BLOCK_BYTES]
-        found[0] = found[0][start - first * BLOCK_BYTES :]
-        return b"".join(found)
+        if end - start > LONG_READ_BYTES:
+            return self.read_exactly(start, end)
+        return self._read_blocks(start, end, ahead_bytes)
 
     def read_exactly(self, start: int, end: int) -> bytes:
         """Return the bytes from `start` to before `end`; no byte more is fetched."""
         if start >= end:
             return b""
+        if end - start > LONG_READ_BYTES:
+            self._read_blocks(start, start + 1)
+        buffer = self._room(end - start)
         numbers = range(start // BLOCK_BYTES, (end - 1) // BLOCK_BYTES + 1)
         known = {number: block for number in numbers if (block := self._cached(number)) is not None}
         if len(known) == len(numbers):
-            return self.read(start, end)
+            return self._read_blocks(start, end)
         low = next(number for number in numbers if number not in known)
         high = next(number for number in reversed(numbers) if number not in known)
         first, last = max(start, low * BLOCK_BYTES), min(end, (high + 1) * BLOCK_BYTES)
-        buffer = bytearray(end - start)
         for number, block in known.items():
             _overlay(buffer, start, number * BLOCK_BYTES, block)
         self._fill_parts(first, memoryview(buffer)[first - start : last - start])
@@ -120,7 +122,24 @@ class Fetching:
             self._sources = list(self._find_sources())
         return self._sources
 
+    def _room(self, count: int) -> bytearray:
+        try:
+            return bytearray(count)
+        except MemoryError:
+            raise ContentUnavailable(
+                f"{self._name} cannot be read at once: there is no room in memory for {count} bytes",
+                remedy="read it in parts",
+            ) from None
+
     # -- requests by block --------------------------------------------------------------------------
+
+    def _read_blocks(self, start: int, end: int, ahead_bytes: int = 0) -> bytes:
+        first, last = start // BLOCK_BYTES, (end - 1) // BLOCK_BYTES
+        blocks = self._request(first, last, min(end + ahead_bytes, self.size_bytes))
+        found = [self._known(first + number, block) for number, block in enumerate(blocks)]
+        found[-1] = found[-1][: end - last * BLOCK_BYTES]
+        found[0] = found[0][start - first * BLOCK_BYTES :]
+        return b"".join(found)
 
     def _request(self, first: int, last: int, until: int) -> list[bytes | Future[bytes]]:
         """Return the blocks from `first` to `last`, or what they will come in."""
@@ -218,8 +237,12 @@ class Fetching:
             _workers().submit(self._fill, start + offset, view[offset : offset + step])
             for offset in range(0, len(view), step)
         ]
-        for part in parts:
-            part.result()
+        try:
+            for part in parts:
+                part.result()
+        finally:
+            for part in parts:  # of no use when one has failed
+                part.cancel()
 
     def _keep_whole_blocks(self, start: int, buffer: bytearray, known: set[int]) -> None:
         end = start + len(buffer)
@@ -257,10 +280,8 @@ class Fetching:
         return ", ".join(source.label for source in self._sources or [])
 
 
-def _workers() -> ThreadPoolExecutor:
-    return _WORKERS.get(
-        None, lambda: ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="annex-fs-fetch")
-    )
+def _workers() -> Workers:
+    return _WORKERS.get(None, lambda: Workers(CONNECTIONS, "annex-fs-fetch"))
 
 
 def _runs(numbers: Sequence[int]) -> list[range]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from urllib.parse import quote
 
-from datalad_s3ext.errors import ConfigError, Unsupported
-from datalad_s3ext.fs.buckets import Bucket, bucket_of
+from datalad_s3ext.errors import ConfigError, IntegrityError, Unsupported
+from datalad_s3ext.fs.buckets import bucket_of
 from datalad_s3ext.fs.dataset import Dataset
 from datalad_s3ext.fs.options import Options
 from datalad_s3ext.fs.processwide import ProcessWide
-from datalad_s3ext.fs.sources import ChunkedSource, ObjectSource, Refused, Source
+from datalad_s3ext.fs.sources import ChunkedSource, ObjectSource, Place, Refused, Source
 from datalad_s3ext.fs.web import Web
 from datalad_s3ext.remote.layout import Layout
 from datalad_s3ext.repo import remotes
+from datalad_s3ext.repo.content_ids import pinned
 from datalad_s3ext.repo.exported import exported_trees
-from datalad_s3ext.repo.key_logs import recorded_versions
+from datalad_s3ext.repo.key_logs import content_ids, recorded_versions
 from datalad_s3ext.repo.keys import chunk_key
 from datalad_s3ext.repo.pointers import as_file_name, lower_folder, mixed_folder
 from datalad_s3ext.repo.remotes import SpecialRemote
@@ -124,22 +126,52 @@ def _in_bucket(
         yield ObjectSource(bucket, [name], size_bytes)
     if not remote.has_marker:  # names of files, not of keys
         names = exported_names(dataset, remote, key)
-        if names:
+        states = imported_states(dataset, remote, key, names)
+        for state in states:
+            yield ObjectSource(bucket, [state], size_bytes)
+        if names and not states:
             yield ObjectSource(bucket, names, size_bytes)
         return
-    for chunk_bytes, _ in dataset.whereabouts.chunks(key, remote.uuid):
-        if size_bytes is not None:
-            yield _chunked(bucket, key, chunk_bytes, size_bytes)
+    chunks = dataset.whereabouts.chunks(key, remote.uuid)
+    yield from _in_chunks(bucket, lambda one: remote.prefix + one, key, size_bytes, chunks)
     yield ObjectSource(bucket, [remote.prefix + key], size_bytes)
 
 
-def _chunked(bucket: Bucket, key: str, chunk_bytes: int, size_bytes: int) -> ChunkedSource:
-    prefix = bucket.remote.prefix
+def _in_chunks(
+    place: Place,
+    object_of: Callable[[str], str],
+    key: str,
+    size_bytes: int | None,
+    chunks: Iterable[tuple[int, int]],
+) -> Iterator[Source]:
+    """Yield a source for each way in which `key` is cut into chunks.
 
-    def name_of(number: int) -> str:
-        return prefix + chunk_key(key, chunk_bytes, number)
+    Parameters
+    ----------
+    object_of
+        Returns the object at `place` for the key of a chunk.
+    chunks
+        Sizes of chunks in bytes, and how many there are.
+    """
+    for chunk_bytes, count in chunks:
+        if size_bytes is None:
+            continue
+        if max(1, -(-size_bytes // chunk_bytes)) != count:
+            yield Refused(place.label, _miscounted(key, chunk_bytes, count))
+        else:
+            name_of = partial(_chunk_object, object_of, key, chunk_bytes)
+            yield ChunkedSource(place, name_of, chunk_bytes, size_bytes)
 
-    return ChunkedSource(bucket, name_of, chunk_bytes, size_bytes)
+
+def _chunk_object(object_of: Callable[[str], str], key: str, chunk_bytes: int, number: int) -> str:
+    return object_of(chunk_key(key, chunk_bytes, number))
+
+
+def _miscounted(key: str, chunk_bytes: int, count: int) -> IntegrityError:
+    return IntegrityError(
+        f"{count} chunks of {chunk_bytes} bytes are not the content of {key}, which says another size",
+        remedy="see git annex fsck --from",
+    )
 
 
 def _public(
@@ -152,8 +184,12 @@ def _public(
     if _is_tree(remote):
         for name in exported_names(dataset, remote, key):
             yield _at_url(dataset, f"{base.rstrip('/')}/{quote(name)}", size_bytes)
-    elif not dataset.whereabouts.chunks(key, remote.uuid):
-        yield _at_url(dataset, Layout(remote.prefix).url_below(base, key), size_bytes)
+        return
+    url_of = partial(Layout(remote.prefix).url_below, base)
+    chunks = dataset.whereabouts.chunks(key, remote.uuid)
+    yield from _in_chunks(Web(dataset, base), url_of, key, size_bytes, chunks)
+    if not chunks:
+        yield _at_url(dataset, url_of(key), size_bytes)
 
 
 def _at_url(dataset: Dataset, url: str, size_bytes: int | None) -> Source:
@@ -204,6 +240,20 @@ def exported_names(dataset: Dataset, remote: SpecialRemote, key: str) -> list[st
         for folder in (mixed_folder(key), lower_folder(key)):
             found.append(f"{remote.prefix}.git/annex/objects/{folder}/{name}/{name}")
     return list(dict.fromkeys(found))
+
+
+def imported_states(
+    dataset: Dataset, remote: SpecialRemote, key: str, names: Sequence[str]
+) -> list[Pinned]:
+    """Return which states of the objects `names` were imported as `key`.
+
+    Nothing for an exported tree: git-annex notes no state there.
+    """
+    if remote.parameters.get("importtree") not in _YES:
+        return []
+    known = sorted(content_ids(dataset.git_dir, key, remote.uuid))
+    found = (pinned(name, identifier) for name in names for identifier in known)
+    return [state for state in found if state is not None]
 
 
 def _names_in(dataset: Dataset, tree: str) -> dict[str, list[str]]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import errno
 import functools
+import gc
 import json
 import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -43,6 +44,8 @@ THREADS = 256
 """So many requests may wait at the same time; threads are made when they are needed."""
 READS = 64
 """So many of them may be reads; the kernel has 12, if nobody asks for more."""
+COLLECTED_TOGETHER = 100_000
+"""New objects between two searches for garbage: names that are kept for good are searched in vain."""
 _BOUNDS_THREADS = (3, 12)
 """Since then libfuse has at most 10, unless it is told."""
 _READDIRPLUS_AUTO = 1 << 14
@@ -115,6 +118,7 @@ class Commit:
         self.folders = Folders(files.snapshot)
         self.time_s = files.snapshot.commit.time_s
         self._handles: dict[int, Handle] = {}
+        self._listings: dict[int, Sequence[tuple[str, Attributes]]] = {}
         self._numbers = count(1)
 
     def init_with_config(self, connection: Any, config: Any) -> None:
@@ -154,14 +158,28 @@ class Commit:
         }
 
     @_told
-    def names(self, path: str) -> Mapping[str, Attributes]:
-        """Return what lies in a folder."""
-        return self.folders.names(path.strip("/"))
+    def opendir(self, path: str) -> int:
+        """Open a folder for reading, which may take several requests."""
+        folder = self.folders.find(path.strip("/"))
+        number = next(self._numbers)
+        below = self.folders.names(path.strip("/")).items()
+        self._listings[number] = [(".", folder), ("..", folder), *below]
+        return number
+
+    def listing(self, handle: int) -> Sequence[tuple[str, Attributes]]:
+        """Return what lies in an open folder, in an order that stays."""
+        return self._listings[handle]
 
     def readdir(self, path: str, handle: int) -> list[str]:
-        """Return the names in a folder; the mount itself asks `names`."""
-        del handle
-        return [".", "..", *self.names(path)]
+        """Return the names in a folder; the mount itself asks `listing`."""
+        del path
+        return [name for name, _ in self.listing(handle)]
+
+    def releasedir(self, path: str | None, handle: int) -> int:
+        """Close a folder."""
+        del path
+        self._listings.pop(handle, None)
+        return 0
 
     @_told
     def readlink(self, path: str) -> str:
@@ -225,18 +243,19 @@ def serve(folder: Path, files: Any, *, foreign_users: bool = False) -> None:
         def readdir_fuse_3(
             self, path: bytes, buffer: Any, fill: Any, offset: int, info: Any, flags: int
         ) -> int:
-            del offset, info
-            rows = self.operations.names(path.decode(self.encoding, self.errors))
+            del path
+            rows = self.operations.listing(info.contents.fh)
             entry = _entry(mfusepy.c_stat(), self.operations.time_s)
             plus = 2 * (flags & _WITH_ATTRIBUTES)
-            for name in (b".", b".."):
-                fill(buffer, name, None, 0, 0)
-            for text, found in rows.items():
+            for position in range(offset, len(rows)):
+                text, found = rows[position]
                 entry.st_mode = found.mode
                 entry.st_size = found.size_bytes
                 entry.st_blocks = -(-found.size_bytes // _BLOCK_BYTES)
                 entry.st_nlink = 2 if found.is_folder else 1
-                if fill(buffer, text.encode(self.encoding, self.errors), entry, 0, plus):
+                name = text.encode(self.encoding, self.errors)
+                # without its position, libfuse 3.14 forgets the attributes, and the kernel asks again
+                if fill(buffer, name, entry, position + 1, plus if position > 1 else 0):
                     break
             return 0
 
@@ -271,6 +290,7 @@ def main() -> int:
 
     asked = json.loads(sys.argv[1])
     os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")  # the binding would take an older one first
+    gc.set_threshold(COLLECTED_TOGETHER)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.ERROR)
     try:
         files = AnnexFileSystem(repo=asked["repo"], ref=asked["ref"], **asked["options"])

@@ -63,7 +63,7 @@ def is_ours(folder: Path) -> bool:
 
 def _kind_of(folder: Path) -> str | None:
     """Return the kind of file system that was mounted last on `folder`; ``None`` without any."""
-    wanted = os.fsencode(_resolved(folder))
+    wanted = os.fsencode(resolved(folder))
     found = None
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         words = line.split(b" ")
@@ -72,7 +72,7 @@ def _kind_of(folder: Path) -> str | None:
     return found
 
 
-def _resolved(folder: Path) -> str:
+def resolved(folder: Path) -> str:
     """Return the absolute path; the last part is not looked at, as a stale mount cannot be."""
     absolute = Path(os.path.abspath(folder))
     return str(absolute.parent.resolve() / absolute.name)
@@ -129,7 +129,7 @@ def unmount(folder: Path, *, wait_s: float, detach: bool = False) -> None:
 
 
 def _unmount_once(folder: Path, *, detach: bool) -> str | None:
-    command = [PROGRAM, "-u", *(["-z"] if detach else []), "--", _resolved(folder)]
+    command = [PROGRAM, "-u", *(["-z"] if detach else []), "--", resolved(folder)]
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", check=False,
         env={**os.environ, "LC_ALL": "C"},
@@ -139,7 +139,7 @@ def _unmount_once(folder: Path, *, detach: bool) -> str | None:
 
 def users_of(folder: Path) -> list[User]:
     """Return the processes that have something below `folder` open, or stand in it."""
-    top = _resolved(folder)
+    top = resolved(folder)
     return [
         User(int(entry.name), _name_of(entry))
         for entry in Path("/proc").iterdir()

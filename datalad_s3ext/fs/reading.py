@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from threading import Lock
 
-from datalad_s3ext.errors import LocalError, S3xError
+from datalad_s3ext.errors import IntegrityError, LocalError, S3xError
 from datalad_s3ext.fs.cache import BlockCache, block_size, content_id
 from datalad_s3ext.fs.checking import WholeCheck
 from datalad_s3ext.fs.dataset import Dataset
@@ -22,7 +22,7 @@ from datalad_s3ext.fs.options import BLOCK_BYTES, Options
 from datalad_s3ext.fs.processwide import ProcessWide
 from datalad_s3ext.fs.snapshot import Node
 from datalad_s3ext.fs.sources import Source
-from datalad_s3ext.repo.digests import key_digest
+from datalad_s3ext.repo.digests import KeyDigest, key_digest
 from datalad_s3ext.repo.keys import parse_key
 
 _KEPT = 256
@@ -128,11 +128,22 @@ def _new_fetching(node: Node, key: str, size_bytes: int | None, options: Options
     digest = key_digest(parse_key(key), key) if options.verify or options.keep else None
     check = None
     if digest is not None:
+        if size == 0:
+            _check_empty(node, digest)
         kept = partial(_keep, dataset, key, size, cache, content) if options.keep else bool
         check = WholeCheck(digest, blocks, partial(cache.memory.get, content), kept)
     return Fetching(
         node.path, content, size, lambda: sources_for(node, options), cache, check
     )  # fmt: skip
+
+
+def _check_empty(node: Node, digest: KeyDigest) -> None:
+    """Make sure that a file without a byte, of which nothing will be fetched, is meant to have none."""
+    try:
+        digest.check()
+    except IntegrityError:
+        lie = IntegrityError("it says that there are 0 bytes, with the checksum of other content")
+        raise unavailable(node.path, [("its key", lie)]) from None
 
 
 def _content_of(dataset: Dataset, key: str, options: Options) -> str:

@@ -6,6 +6,7 @@ https://git-annex.branchable.com/internals/
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from datalad_s3ext.errors import LocalError
 from datalad_s3ext.repo.folders import annex_folder
 
 BRANCH = "refs/heads/git-annex"
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENAMETOOLONG)
 _JOURNALS = ("journal", "journal-private")  # the latter is what annex.private keeps from the branch
 
 
@@ -64,8 +66,10 @@ def committed(git_dir: Path, path: str) -> bytes:
 def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
-    except FileNotFoundError:
-        return b""
+    except OSError as error:
+        if error.errno in _NO_SUCH_FILE:
+            return b""
+        raise
 
 
 def _flat(path: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from datalad_s3ext.providers.schema import Upload
 from datalad_s3ext.store.base import CUSTOMER, ObjectInfo
+from datalad_s3ext.store.pinned import Pinned
 
 DIRECTORY_BUCKET = "--x-s3"
 """Ends the names of such buckets; others may not end so."""
@@ -36,6 +37,18 @@ def content_id(info: ObjectInfo, facts: Upload) -> str:
     if _comes_from_content(info, facts):
         return f"etag={info.etag} {size}"
     return f"etag={info.etag} {size} {_name(info)}"
+
+
+def pinned(name: str, identifier: str) -> Pinned | None:
+    """Return the object `name` in the state that a content identifier means.
+
+    ``None`` when that is another object's, or was made by another program.
+    """
+    fields = dict(word.partition("=")[::2] for word in identifier.split(" "))
+    version_id, etag = fields.get("version"), fields.get("etag")
+    if fields.get("name", _named(name)) != _named(name) or not (version_id or etag):
+        return None
+    return Pinned(name, version_id=version_id, etag=None if version_id else etag)
 
 
 def version_in(identifier: str) -> str | None:
@@ -72,7 +85,11 @@ def _comes_from_content(info: ObjectInfo, facts: Upload) -> bool:
 
 
 def _name(info: ObjectInfo) -> str:
-    return "name=" + hashlib.sha256(info.name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return f"name={_named(info.name)}"
+
+
+def _named(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _is_hex32(text: str) -> bool:

@@ -15,8 +15,8 @@ from datalad_s3ext.repo.branch_files import committed, journaled
 from datalad_s3ext.repo.pointers import as_file_name, lower_folder
 
 
-def content_ids(git_dir: Path, key: str) -> set[str]:
-    """Return every content identifier that `key` was imported with, from whichever remote.
+def content_ids(git_dir: Path, key: str, uuid: str | None = None) -> set[str]:
+    """Return every content identifier that `key` was imported with, from the remote `uuid` or any.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def content_ids(git_dir: Path, key: str) -> set[str]:
     found: set[str] = set()
     for line in _lines(git_dir, key, ".log.cid"):
         words = line.split(" ", 2)
-        if len(words) == 3:
+        if len(words) == 3 and uuid in {None, words[1]}:
             found.update(_plain(cid) for cid in words[2].split(":"))
     return found
 

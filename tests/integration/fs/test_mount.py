@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +24,7 @@ from datalad_s3ext.fs import mounted
 from datalad_s3ext.server.process import wait_until
 from tests.integration.commands.helpers import QUIET
 from tests.integration.fs.scenes import ANNEXED, BIG, FILES
+from tests.integration.fs.test_hostile_sizes import claiming
 from tests.support.relay import Relay
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint
@@ -163,6 +166,102 @@ def test_a_stale_mount_is_taken_off(mount: Mount, in_bucket: AnnexRepo, folder: 
     assert list(folder.iterdir()) == []
 
 
+MANY = 3000
+COUNTING = """
+import os, sys
+from datalad_s3ext.fs import mount
+asked, real = os.open(sys.argv.pop(1), os.O_CREAT | os.O_WRONLY | os.O_APPEND), mount.Commit.getattr
+mount.Commit.getattr = lambda *given: os.write(asked, b"!") and real(*given)
+sys.exit(mount.main())
+"""
+"""Serves a mount, and writes one byte for each question about one name."""
+
+
+def test_a_large_folder_is_listed_with_sizes_without_a_question_for_each_file(
+    tmp_path: Path, folder: Path, mount: Mount
+) -> None:
+    del mount  # which takes the mount off
+    repo = AnnexRepo(tmp_path / "repo")
+    repo.path.mkdir()
+    repo.run("git", "init", "-q")
+    for number in range(MANY):
+        (repo.path / f"{number}.txt").write_text(str(number))
+    repo.run("git", "add", ".")
+    repo.run("git", "commit", "-q", "-m", "many")
+    commit = repo.run("git", "rev-parse", "HEAD").stdout.strip()
+    folder.mkdir()
+    asked = {"folder": str(folder), "repo": str(repo.path), "ref": commit, "options": {},
+             "foreign_users": False}  # fmt: skip
+    command = [sys.executable, "-c", COUNTING, str(tmp_path / "asked"), json.dumps(asked)]
+    with subprocess.Popen(command) as program:
+        assert wait_until(lambda: mounted.state_of(folder) == "ours", 30)
+        found = {name.name: name.stat().st_size for name in os.scandir(folder)}
+        ok(umount(folder))
+        program.wait(30)
+
+    assert found == {f"{number}.txt": len(str(number)) for number in range(MANY)}
+    assert (tmp_path / "asked").stat().st_size < MANY / 10
+
+
+def mounts_on(folder: Path) -> int:
+    """Return how many mounts lie on `folder`, one over the other."""
+    wanted = os.fsencode(folder).replace(b" ", b"\\040")
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    return sum(line.split(b" ")[4] == wanted for line in lines)
+
+
+def test_one_data_set_at_two_places(
+    mount: Mount, in_bucket: AnnexRepo, folder: Path, tmp_path: Path
+) -> None:
+    from datalad_s3ext.commands.s3_mount import S3Mount
+
+    other = tmp_path / "other"
+    ok(mount(in_bucket))
+    (record,) = S3Mount()(str(other), dataset=str(in_bucket.path), ref="v1", **QUIET)
+    ok(record)
+
+    with ThreadPoolExecutor(4) as readers:
+        names = ["data/big.dat", "unlocked.dat"] * 2
+        found = list(readers.map(lambda name: (folder / name).read_bytes(), names))
+        again = list(readers.map(lambda name: (other / name).read_bytes(), names))
+    assert found == again == [ANNEXED[name] for name in names]
+    ok(umount(other))
+    assert (folder / "plain.txt").read_bytes() == FILES["plain.txt"]
+
+
+def test_of_those_who_mount_on_one_folder_at_once_one_succeeds(
+    mount: Mount, in_bucket: AnnexRepo, folder: Path
+) -> None:
+    many = 3
+    together = threading.Barrier(many)
+
+    def begin(_: int) -> dict[str, Any]:
+        together.wait()
+        return mount(in_bucket)
+
+    with ThreadPoolExecutor(many) as starters:
+        records = list(starters.map(begin, range(many)))
+
+    assert mounts_on(folder) == 1
+    assert sorted(record["status"] for record in records) == ["error", "error", "ok"]
+    refused = [record["message"] for record in records if record["status"] == "error"]
+    assert all("this command has mounted there already" in message for message in refused), refused
+    assert (folder / "plain.txt").read_bytes() == FILES["plain.txt"]
+
+
+def test_in_the_foreground_it_stays_until_it_is_unmounted(
+    in_bucket: AnnexRepo, folder: Path, mount: Mount
+) -> None:
+    command = [f"{Path(sys.executable).parent}/datalad", "s3-mount", str(folder), "--foreground"]
+    with subprocess.Popen(command, cwd=in_bucket.path, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert "shows commit" in program.stdout.readline()
+        assert (folder / "plain.txt").read_bytes() == FILES["plain.txt"]
+        assert "mounted there already" in mount(in_bucket)["message"]
+        ok(umount(folder))
+        assert program.wait(30) == 0
+
+
 def test_refusals(
     mount: Mount, in_bucket: AnnexRepo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +309,25 @@ def test_names_do_not_wait_for_readers_of_a_silent_server(
                 reader.wait(30)
         for connection, _ in waiting:
             connection.close()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("size", [999_999_999_999_999_999, 100, 0])
+def test_a_key_that_lies_about_its_size(
+    mount: Mount, seaweed: Endpoint, annex: AnnexRepo, folder: Path, bucket_name: str, size: int
+) -> None:
+    ok(mount(claiming(annex, seaweed, bucket_name, size)))
+
+    assert (folder / "file").stat().st_size == size
+    for start in (0, size // 2):
+        with pytest.raises(OSError) as raised:  # noqa: PT011
+            _read_at(folder / "file", start)
+        assert raised.value.errno == errno.EIO
+
+
+def _read_at(path: Path, start: int) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), 1000, start)
 
 
 def test_a_server_that_goes_away_during_a_read_and_comes_back(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from datalad_s3ext.fs import processwide
 from datalad_s3ext.fs.faults import ContentUnavailable
 from datalad_s3ext.fs.filesystem import AnnexFileSystem
 from tests.support.repos import AnnexRepo
-from tests.support.servers import Endpoint
+from tests.support.servers import Endpoint, boto3_client
 
 pytestmark = [pytest.mark.server, pytest.mark.annex]
 
@@ -66,3 +67,28 @@ def test_an_archived_object_is_told(annex: AnnexRepo, moto: Endpoint, bucket_nam
 
     with pytest.raises(ContentUnavailable, match=r"archive.*s3-restore"):
         AnnexFileSystem(str(annex.path)).cat_file("file.dat", 0, 3)
+
+
+@pytest.mark.parametrize("versioned", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_an_imported_object_that_was_replaced_by_one_of_equal_size(
+    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str, versioned: bool
+) -> None:
+    client = boto3_client(seaweed)
+    client.create_bucket(Bucket=bucket_name)
+    if versioned:
+        client.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket=bucket_name, Key="p/file.dat", Body=b"imported")
+    how = ["importtree=yes", "fileprefix=p/", *(["bucketversioning=yes"] if versioned else [])]
+    annex.init_s3x(seaweed, bucket_name, *how)
+    annex.annex("import", "main", "--from", "s3", "--no-content")
+    annex.annex("merge", "--allow-unrelated-histories", "s3/main")
+    fs = AnnexFileSystem(str(annex.path))
+    assert fs.cat_file("file.dat", 0, 3) == b"imp"
+    client.put_object(Bucket=bucket_name, Key="p/file.dat", Body=b"foreign!")
+    processwide._reset_all()  # as if another process began, without what this one knows of the object
+
+    if versioned:
+        assert AnnexFileSystem(str(annex.path), cache_disk=0).cat_file("file.dat", 2, 5) == b"por"
+    else:
+        with pytest.raises(ContentUnavailable, match=r"file\.dat cannot be read: s3: .*replaced"):
+            AnnexFileSystem(str(annex.path), cache_disk=0).cat_file("file.dat", 2, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,14 @@ from typing import Any
 
 import pytest
 
+from datalad_s3ext.commands.s3_cat import PIECE_BYTES
 from tests.integration.commands.helpers import QUIET
 from tests.integration.fs.scenes import BIG, FILES
+from tests.support.faults import Body
+from tests.support.relay import Relay
 from tests.support.repos import AnnexRepo
+from tests.support.servers import Endpoint
+from tests.support.wire import Request
 
 pytestmark = [pytest.mark.annex, pytest.mark.server]
 
@@ -68,3 +74,34 @@ def test_in_a_shell_that_reads_only_the_beginning(in_bucket: AnnexRepo) -> None:
 
     assert done.stdout == BIG[:1000]
     assert b"Traceback" not in done.stderr, done.stderr
+
+
+def test_it_ends_with_its_reader_whatever_is_still_on_its_way(
+    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
+) -> None:
+    content = BIG * 10
+    held: list[str] = []
+
+    def is_far(request: Request) -> bool:
+        asked = request.headers.get("range", "")
+        return not asked.startswith("bytes=0-") and int(asked[6:].partition("-")[0]) >= PIECE_BYTES
+
+    def hold(body: Body) -> Body:
+        held.append("")
+        relay.hold(600)
+        yield from body
+
+    with Relay(seaweed.url) as relay:
+        annex.init_s3x(seaweed.at(relay.url), bucket_name)
+        annex.add("large", content)
+        annex.annex("move", "large", "--to", "s3")
+        relay.shapers_down.add(is_far, hold, 1000)
+        command = f"{Path(sys.executable).parent}/datalad s3-cat large | head -c 100"
+        done = subprocess.run(
+            command, shell=True, cwd=annex.path, env={**os.environ, **annex.env},
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert done.stdout == BIG[:100]
+    assert done.stderr == b""
+    assert held, "nothing was fetched ahead"

@@ -194,3 +194,32 @@ def test_a_copy_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with _appearing(Path("/dev/null")) as target:
         target.write(b"nowhere")
     assert Path("/dev/null").is_char_device()
+
+
+OUT_OF_ORDER = (2, 0, 1)
+
+
+def without_memory(content: bytes) -> Fetching:
+    """Return what reads `content`, three blocks of which no one stays."""
+    cache = BlockCache(CacheOptions(memory_bytes=0, disk_bytes=0))
+    return fetching(Given(content), cache)
+
+
+def read_blocks(reading: Fetching, *numbers: int) -> None:
+    for number in numbers:
+        reading.read(number * BLOCK_BYTES, (number + 1) * BLOCK_BYTES)
+
+
+@pytest.mark.parametrize("begun", [(), (2,), OUT_OF_ORDER, (0, 1), (1, 2, 1)])
+def test_whoever_reads_in_order_has_it_verified_though_nothing_fits_into_memory(
+    begun: tuple[int, ...],
+) -> None:
+    good, damaged = without_memory(CONTENT), without_memory(CONTENT[:-1] + b"!")
+    read_blocks(good, *begun)
+    read_blocks(damaged, *begun)
+
+    with pytest.raises(ContentUnavailable, match="its checksum differs"):
+        read_blocks(damaged, 0, 1, 2)
+    read_blocks(good, 0, 1, 2)
+    assert good._check is not None
+    assert good._check.is_good

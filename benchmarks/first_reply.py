@@ -3,15 +3,18 @@
     python benchmarks/first_reply.py [--rounds N]
 
 git-annex starts the remote four times in one initremote and seven times in one clone, so this time is
-paid again and again. Prints medians in milliseconds; the target is 150 ms to the first reply.
+paid again and again. Prints medians in milliseconds, and the processor time of it all; the target is
+150 ms to the first reply. Modules are compiled before, as they are in an installed package.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,10 +23,20 @@ TARGET_MS = 150
 CONFIG = {"provider": "aws", "bucket": "b"}
 
 
-def one_round() -> dict[str, float]:
-    """Start the program once; return milliseconds from the start to each answer."""
+def one_round(compiled: str) -> dict[str, float]:
+    """Start the program once; return milliseconds from the start to each answer.
+
+    Parameters
+    ----------
+    compiled : str
+        A folder for compiled modules.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**kept, "PYTHONPYCACHEPREFIX": compiled}
     began = time.perf_counter()
-    process = subprocess.Popen([PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdin
     assert process.stdout
     times: dict[str, float] = {}
@@ -49,8 +62,9 @@ def one_round() -> dict[str, float]:
         say(f"VALUE {CONFIG.get(line.split()[-1], '')}")
     stamp("PREPARE")
     process.stdin.close()
-    process.wait()
+    _, _, used = os.wait4(process.pid, 0)
     stamp("end")
+    times["CPU"] = (used.ru_utime + used.ru_stime) * 1000
     return times
 
 
@@ -58,7 +72,10 @@ def main() -> int:
     """Print the table; return 1 when the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    rounds = [one_round() for _ in range(parser.parse_args().rounds)]
+    wanted = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as compiled:
+        one_round(compiled)
+        rounds = [one_round(compiled) for _ in range(wanted)]
     medians = {name: statistics.median(times[name] for times in rounds) for name in rounds[0]}
     for name, milliseconds in medians.items():
         print(f"{name:12} {milliseconds:6.1f} ms")

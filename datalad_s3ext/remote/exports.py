@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from datalad_s3ext.remote.shared import Shared
     from datalad_s3ext.repo.digests import KeyDigest
     from datalad_s3ext.repo.exported import Shortened
-    from datalad_s3ext.store.base import ObjectInfo
+    from datalad_s3ext.store.base import ObjectInfo, Stored
+    from datalad_s3ext.transfer.copy import Renamed
     from datalad_s3ext.transfer.source import UploadRules
 
 PASSING = ".git-annex-tmp-content-"
@@ -46,7 +47,7 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
         with self._reported():
             target = self._own_object(remote_file, self._shortened().current)
             place = self._for_writing()
-            upload_file(
+            stored = upload_file(
                 place.store,
                 target,
                 Path(local_file),
@@ -57,7 +58,7 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
                 key,
             )
             self._shared.not_removed.discard(target)
-            self._note_version(place, key, target)
+            self._note_version(place, key, target, stored)
 
     def transferexport_retrieve(self, key: str, local_file: str, remote_file: str) -> None:
         """Fetch the content of `key` from the file that was exported with it."""
@@ -160,14 +161,13 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
                     )  # fmt: skip
                     if filename.startswith(PASSING):
                         old = self._passing_version(place, old)
-                    rename_object(
+                    renamed = rename_object(
                         how, old, new,
                         expected_bytes=parse_key(key).stored_bytes,
                         is_passing=new_filename.startswith(PASSING),
                     )  # fmt: skip
                 self._shared.not_removed.discard(new)
-                if not new_filename.startswith(PASSING):
-                    self._note_version(place, key, new)
+                self._note_renamed(place, key, new, renamed)
         except RemoteError as error:
             if isinstance(error.__cause__, Unsupported):
                 self.annex.debug(str(error))
@@ -186,7 +186,9 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
     @abstractmethod
     def _for_asking(self) -> Place: ...
     @abstractmethod
-    def _note_version(self, place: Place, key: str, name: str) -> None: ...
+    def _note_version(self, place: Place, key: str, name: str, stored: Stored) -> None: ...
+    @abstractmethod
+    def _note_renamed(self, place: Place, key: str, name: str, renamed: Renamed) -> None: ...
     @abstractmethod
     def _passing_version(self, place: Place, name: str) -> str: ...
     @abstractmethod

@@ -6,7 +6,6 @@ the checksums that the server has. Where it has none, the object is read once, a
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -283,6 +282,8 @@ class ImportRequests(Telling):
         if "unhashed" not in self._shared.told:
             self._shared.told.add("unhashed")
             self._tell("the server tells no checksums of some files: these are read once, and not kept")
+        import hashlib
+
         digest, progress = hashlib.sha256(), Progress(self.annex.progress)
         name = Pinned(info.name, version_id=info.version_id, etag=info.etag)
         with place.store.get(name, if_match=info.etag) as reader:

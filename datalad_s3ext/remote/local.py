@@ -27,7 +27,11 @@ _FALSE = frozenset({"false", "0", "no", "off", ""})
 _NO_MATCH = 1
 CONNECTION_LIMIT = 256
 LEAST_MEMORY_BYTES = 8 * MIB
-_READ = rf"^(remote\..*\.({PREFIX}|annex-{BWLIMIT}|annex-s3-restore-)|annex\.({BWLIMIT}|s3-restore-))"
+_SECURITY = "annex.security.allowed-"
+_READ = (
+    rf"^(remote\..*\.({PREFIX}|annex-{BWLIMIT}|annex-s3-restore-)|"
+    rf"annex\.({BWLIMIT}|s3-restore-|security\.allowed-)|s3x\..*\.place$)"
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,12 @@ class LocalChoices:
     """``annex-s3-restore-days``, as for built-in S3: how long a restored copy stays."""
     restore_tier: str = "standard"
     """``annex-s3-restore-tier``, as for built-in S3: how fast, at which price."""
+    allowed_addresses: str = ""
+    """``annex.security.allowed-ip-addresses``: which hosts a URL of the data set may lead to."""
+    allowed_schemes: str = "http https"
+    """``annex.security.allowed-url-schemes``: with which schemes."""
+    agreed_places: frozenset[tuple[str, str]] = frozenset()
+    """UUIDs of remotes, and where this clone keeps their content; see :mod:`.moves`."""
 
 
 def read_choices(remote_name: str, git_dir: Path | None = None) -> LocalChoices:
@@ -82,7 +92,10 @@ def read_choices(remote_name: str, git_dir: Path | None = None) -> LocalChoices:
     LocalError
         When git cannot read its configuration: that is no answer to whether something is in it.
     """
-    found = _git_config(git_dir)
+    from datalad_s3ext.repo.trust import agreed_in
+
+    pairs = _git_config(git_dir)
+    found = dict(pairs)  # the last of several counts
     own = f"remote.{remote_name}.{PREFIX}"
     return LocalChoices(
         profile=found.get(f"{own}profile"),
@@ -102,6 +115,9 @@ def read_choices(remote_name: str, git_dir: Path | None = None) -> LocalChoices:
         requester_pays=found.get(f"{own}requester-pays", "false").lower() in _TRUE,
         restore_days=_count(found, _restore_setting(found, remote_name, "days"), least=1) or 1,
         restore_tier=found.get(_restore_setting(found, remote_name, "tier"), "standard").lower(),
+        allowed_addresses=found.get(f"{_SECURITY}ip-addresses", ""),
+        allowed_schemes=found.get(f"{_SECURITY}url-schemes", LocalChoices.allowed_schemes),
+        agreed_places=agreed_in(pairs),
     )
 
 
@@ -162,8 +178,8 @@ def _seconds(found: Mapping[str, str], name: str) -> float | None:
     return seconds
 
 
-def _git_config(git_dir: Path | None = None) -> Mapping[str, str]:
-    """Return all values that may matter, by full name; the last of several counts."""
+def _git_config(git_dir: Path | None = None) -> list[tuple[str, str]]:
+    """Return all values that may matter, with their full names."""
     where = [f"--git-dir={git_dir}"] if git_dir else []
     found = subprocess.run(
         ["git", *where, "config", "-z", "--get-regexp", _READ],
@@ -176,4 +192,4 @@ def _git_config(git_dir: Path | None = None) -> Mapping[str, str]:
         raise LocalError(f"git cannot read its configuration: {found.stderr}")
     pairs = (entry.partition("\n") for entry in found.stdout.split("\0") if entry)
     # a name without "=" is git's short form of true
-    return {name: value if equals else "true" for name, equals, value in pairs}
+    return [(name, value if equals else "true") for name, equals, value in pairs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from datalad_s3ext.remote.handlers import S3xRemote
 
+GARBAGE_THRESHOLD = 20_000
+"""New objects after which garbage is looked for. What is imported stays: usually that is 44 times."""
 USAGE = """\
 git-annex-remote-s3x is started by git-annex, not by hand. To use it:
 
@@ -32,6 +35,7 @@ def main() -> int:
     with _own_output() as output:
         wire = Wire(output)
         wire.send(VERSION)  # first of all: git-annex goes on while the rest is imported
+        gc.set_threshold(GARBAGE_THRESHOLD)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _end)
         try:

@@ -11,6 +11,7 @@ still received, for git-annex compares that with its key.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -46,13 +47,18 @@ def note_place(git_dir: Path, uuid: str, place: Place) -> str:
     return f"this remote keeps its content at {name} now; this clone used {' and '.join(known)}"
 
 
-def require_place(git_dir: Path, uuid: str, place: Place, *, note: bool) -> None:
+def require_place(
+    git_dir: Path, uuid: str, place: Place, *, note: bool,
+    agreed: Collection[tuple[str, str]] = (),
+) -> None:  # fmt: skip
     """Make sure that the remote has not moved behind our back.
 
     Parameters
     ----------
     note
         Take the place for agreed when none is noted yet.
+    agreed
+        UUIDs and places that are noted for certain: git need not be asked for them.
 
     Raises
     ------
@@ -60,9 +66,31 @@ def require_place(git_dir: Path, uuid: str, place: Place, *, note: bool) -> None
         When it has.
     """
     with _one_asks:
-        if _is_first(git_dir, uuid, _name(place)) and note:
+        is_agreed = (uuid, _name(place)) in agreed
+        if not is_agreed and _is_first(git_dir, uuid, _name(place)) and note:
             note_place(git_dir, uuid, place)
             _is_first.cache_clear()
+        if place.public is not None:
+            _require_url(git_dir, uuid, place.public.url)
+
+
+def note_url(git_dir: Path, uuid: str, url: str) -> None:
+    """Note that a person here wants to read content of the remote below `url`, if without keys."""
+    try:
+        trust.agree_to_url(git_dir, uuid, url)
+    except LocalError as error:
+        lgr.debug("the URL could not be noted: %s", error)
+
+
+@lru_cache(maxsize=8)
+def _require_url(git_dir: Path, uuid: str, url: str) -> None:
+    known = trust.agreed_urls(git_dir, uuid)
+    if url not in known and (known or trust.agreed_places(git_dir, uuid)):
+        raise ConfigError(
+            f"this data set names {url} as its publicurl, and nobody has enabled the remote with it in "
+            "this clone: nothing is taken for present there",
+            remedy="if it is right: git annex enableremote NAME",
+        )
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
@@ -42,6 +42,8 @@ class Shared:
         self.url_places = UrlPlaces()
         self.passing: dict[str, ObjectInfo] = {}
         """Exported files on their way from one name to another, as the server described them."""
+        self.passing_versions: set[tuple[str, str]] = set()
+        """Keys, and the versions of files on their way that are known to have their content."""
         self.not_removed: set[str] = set()
         """Objects of exported files that could not be removed, so that older content may be there."""
         self._throttle: Throttle | None = None
@@ -103,7 +105,7 @@ class Shared:
         """Return the journals of unfinished uploads; the first time, stale uploads are taken back."""
         from datalad_s3ext.repo.folders import annex_folder, as_file_name
         from datalad_s3ext.transfer.journal import Journals
-        from datalad_s3ext.transfer.parted import take_back_stale
+        from datalad_s3ext.transfer.taking_back import take_back_stale
 
         uuid = self.uuid(annex)
         with self._lock:
@@ -142,6 +144,11 @@ class Shared:
                     sleep=interruptible_sleep(self.ended),
                 )
             return self._throttle
+
+    @property
+    def agreed_places(self) -> Collection[tuple[str, str]]:
+        """Return UUIDs and places that git has told with the first choices."""
+        return self._choices.agreed_places
 
     @property
     def pool(self) -> Pool:

@@ -12,7 +12,6 @@ from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.remote.settings import CUSTOMER_KEY, RemoteSettings
 from datalad_s3ext.remote.values import BY_NAME, class_for
 from datalad_s3ext.repo.keys import Key, parse_key
-from datalad_s3ext.store.archive import ARCHIVE_CLASSES
 from datalad_s3ext.store.base import PutOptions
 from datalad_s3ext.store.extras import Extras
 from datalad_s3ext.transfer.source import UploadRules
@@ -97,6 +96,8 @@ def marker_options(settings: RemoteSettings) -> PutOptions:
 def archive_classes(provider: Provider) -> frozenset[str]:
     """Return the storage classes whose objects need a restore before they can be read."""
     if not provider.storage_classes:
+        from datalad_s3ext.store.archive import ARCHIVE_CLASSES
+
         return ARCHIVE_CLASSES
     return frozenset(one.name for one in provider.storage_classes if one.restore_needed)
 
@@ -202,9 +203,6 @@ def _check_hosts(settings: RemoteSettings, connection: Connection) -> None:
 def _customer_key(
     settings: RemoteSettings, choices: LocalChoices, connection: Connection
 ) -> tuple[bytes | None, str]:
-    from datalad_s3ext.providers.resolve import is_loopback_host
-    from datalad_s3ext.remote.customer_key import read_customer_key
-
     if settings.sse != CUSTOMER_KEY:
         if choices.customer_key_file or choices.customer_key_command:
             raise ConfigError(
@@ -213,6 +211,10 @@ def _customer_key(
                 "remote.NAME.s3x-sse-c-key-*",
             )
         return None, ""
+
+    from datalad_s3ext.providers.resolve import is_loopback_host
+    from datalad_s3ext.remote.customer_key import read_customer_key
+
     url = urlsplit(connection.endpoint_url or "https://")
     if url.scheme != "https" and not is_loopback_host(url.hostname or ""):
         raise ConfigError(

@@ -21,15 +21,20 @@ from datalad_s3ext.errors import (
     ObjectNotFound,
     Unsupported,
 )
+from datalad_s3ext.remote.exports import PASSING
 from datalad_s3ext.remote.telling import Telling
 from datalad_s3ext.remote.urls import UrlRequests
 from datalad_s3ext.repo.keys import parse_key
 
 if TYPE_CHECKING:
     from datalad_s3ext.remote.place import Place
-    from datalad_s3ext.store.base import ObjectInfo
+    from datalad_s3ext.store.base import ObjectInfo, Stored
     from datalad_s3ext.store.pinned import Pinned
     from datalad_s3ext.store.s3_url import S3Url
+    from datalad_s3ext.transfer.copy import Renamed
+
+_NO_VERSION = (None, "null")
+"""How services call what was stored while no old versions were kept."""
 
 
 class VersionRequests(UrlRequests, Telling):
@@ -70,25 +75,37 @@ class VersionRequests(UrlRequests, Telling):
             remedy="set up the remote with exporttree=yes bucketversioning=yes first",
         )
 
-    def _note_version(self, place: Place, key: str, name: str) -> None:
-        """Note which version of the object `name` has the content of `key`."""
+    def _note_version(self, place: Place, key: str, name: str, stored: Stored) -> None:
+        """Note which version of the object `name` has the content of `key`, by the receipt for it.
+
+        What others have stored under that name since does not matter.
+        """
         from datalad_s3ext.store.s3_url import S3Url
 
         if not self._shared.settings(self.annex).bucketversioning:
             return
-        info = place.store.describe(name)
-        version_id = info.version_id
-        if _is_other(key, info, place):
-            raise IntegrityError(
-                f"{name} was replaced by somebody else as soon as it was stored",
-                remedy="import what is there now, or export again",
-            )
-        if version_id in (None, "null"):
-            raise IntegrityError(
-                f"{name} was stored, but bucket {place.store.bucket} keeps no old versions of it",
-                remedy="switch the bucket's versioning on again, then export again",
-            )
-        self.annex.seturipresent(key, str(S3Url(place.store.bucket, name, version_id)))
+        version_id = stored.version_id
+        if version_id in _NO_VERSION:
+            version_id = self._version_asked_for(place, key, name, stored)
+        if version_id is not None:
+            self.annex.seturipresent(key, str(S3Url(place.store.bucket, name, version_id)))
+
+    def _note_renamed(self, place: Place, key: str, name: str, renamed: Renamed) -> None:
+        """Note the version of a file that has got the name `name`, if it has the content of `key`.
+
+        What lay under the old name is not what was stored there when somebody else has replaced it.
+        """
+        if not self._shared.settings(self.annex).bucketversioning:
+            return
+        copy, source = renamed.copy, renamed.source
+        is_known = self._is_noted(place, key, source)
+        if name.startswith(place.layout.prefix + PASSING):
+            if is_known and copy.version_id is not None:
+                self._shared.passing_versions.add((key, copy.version_id))
+        elif is_known or self._is_content(place, key, name, copy):
+            self._note_version(place, key, name, copy)
+        else:
+            self._tell(_not_noted(name, "it is not known to have the content that was stored before"))
 
     def _urls(self, key: str) -> Iterator[tuple[str, S3Url]]:
         """Yield the URLs of `key`, and the versions that built-in ``type=S3`` has recorded."""
@@ -110,8 +127,9 @@ class VersionRequests(UrlRequests, Telling):
 
         if not self._shared.settings(self.annex).bucketversioning:
             return name
-        version_id = place.store.head(name).version_id
-        return name if version_id in (None, "null") else Pinned(name, version_id=version_id)
+        known = self._shared.passing.get(name)
+        version_id = (known and known.version_id) or place.store.head(name).version_id
+        return name if version_id in _NO_VERSION else Pinned(name, version_id=version_id)
 
     def _retrieved_version(self, key: str, local_file: str) -> bool:
         """Fetch the content of `key` from a version that is noted; tell whether there was one.
@@ -187,10 +205,54 @@ class VersionRequests(UrlRequests, Telling):
         from datalad_s3ext.remote.url_owner import is_at
         from datalad_s3ext.store.pinned import Pinned
 
-        for text, url in list(self._urls(key)):
+        for text, url in self._urls(key):
             is_here = url.bucket == place.store.bucket and is_at(url.endpoint, place.connection)
             if is_here and url.version_id and url.name.startswith(place.layout.prefix):
                 yield text, Pinned(url.name, version_id=url.version_id)
+
+    def _version_asked_for(self, place: Place, key: str, name: str, stored: Stored) -> str | None:
+        """Return the version that the receipt does not tell, or ``None`` when somebody's may be there.
+
+        Raises
+        ------
+        IntegrityError
+            Somebody's is there, or there are no versions.
+        """
+        info = place.store.describe(name)
+        if info.version_id in _NO_VERSION:
+            raise IntegrityError(
+                f"{name} was stored, but bucket {place.store.bucket} keeps no old versions of it",
+                remedy="switch the bucket's versioning on again, then export again",
+            )
+        if info.etag == stored.etag:
+            return info.version_id
+        if _is_other(key, info, place):
+            raise _replaced(name)
+        self._tell(_not_noted(name, "somebody else may have replaced it as soon as it was stored"))
+        return None
+
+    def _is_noted(self, place: Place, key: str, info: ObjectInfo) -> bool:
+        """Tell whether just this version was noted for `key`, or is a copy of one that was."""
+        if (key, info.version_id) in self._shared.passing_versions:
+            return True
+        noted = (name for _, name in self._versions(place, key) if name == info.name)
+        return any(name.version_id == info.version_id for name in noted)
+
+    def _is_content(self, place: Place, key: str, name: str, stored: Stored) -> bool:
+        """Tell whether the server's checksums prove that an object has the content of `key`.
+
+        Raises
+        ------
+        IntegrityError
+            They prove that it has not.
+        """
+        from datalad_s3ext.repo.known_keys import is_content_of
+
+        info = place.store.describe(name)
+        if _is_other(key, info, place):
+            raise _replaced(name)
+        is_same = stored.version_id in (None, info.version_id)
+        return is_same and is_content_of(key, info.size_bytes, _digests(info, place))
 
     def _is_newest(self, place: Place, name: Pinned) -> bool:
         try:
@@ -201,8 +263,24 @@ class VersionRequests(UrlRequests, Telling):
 
 def _is_other(key: str, info: ObjectInfo, place: Place) -> bool:
     """Tell whether the server describes an object that has certainly not the content of `key`."""
-    from datalad_s3ext.repo.content_ids import digests_from_server, upload_facts
     from datalad_s3ext.repo.known_keys import contradicts
 
+    return contradicts(key, info.size_bytes, _digests(info, place))
+
+
+def _digests(info: ObjectInfo, place: Place) -> dict[str, str]:
+    from datalad_s3ext.repo.content_ids import digests_from_server, upload_facts
+
     facts = upload_facts(place.connection.provider.upload, place.store.bucket)
-    return contradicts(key, info.size_bytes, digests_from_server(info, facts))
+    return digests_from_server(info, facts)
+
+
+def _replaced(name: str) -> IntegrityError:
+    return IntegrityError(
+        f"{name} was replaced by somebody else",
+        remedy="import what is there now, or export again",
+    )
+
+
+def _not_noted(name: str, why: str) -> str:
+    return f"the version of {name} is not noted, for {why}: its key will not find it among old versions"

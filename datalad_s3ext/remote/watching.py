@@ -7,18 +7,18 @@ asked about, and to write what became of it to a file: one JSON object a line.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datalad_s3ext.errors import ConfigError, ObjectNotFound, S3xError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from datalad_s3ext.transfer.restoring import Order, Outcome
 
 REPORT_FILE = "S3X_RESTORE_REPORT"
@@ -84,5 +84,7 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _write(row: Mapping[str, Any]) -> None:
+    import json
+
     with Path(os.environ[REPORT_FILE]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

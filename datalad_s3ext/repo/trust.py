@@ -6,8 +6,10 @@ a person typed or agreed to here is noted in git's configuration, which no clone
     [s3x "UUID-OF-THE-REMOTE"]
         endpoint = https://s3.example.org
         place = my-bucket/my-prefix/
+        publicurl = https://data.example.org/my-prefix/
 
-The second is where the content is kept, see :mod:`datalad_s3ext.remote.moves`. The remote's UUID, not
+The second is where the content is kept, see :mod:`datalad_s3ext.remote.moves`, the third where it is
+read without keys, see :mod:`datalad_s3ext.remote.public`. The remote's UUID, not
 its name, leads to them: git-annex does not tell the name in every request.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -65,12 +68,37 @@ def agreed_places(git_dir: Path, uuid: str) -> tuple[str, ...]:
     LocalError
         When git cannot read its configuration: that is no answer.
     """
+    return _noted(git_dir, uuid, _place_of(uuid))
+
+
+def agreed_urls(git_dir: Path, uuid: str) -> tuple[str, ...]:
+    """Return below which URLs a person here reads the remote `uuid` without keys.
+
+    Raises
+    ------
+    LocalError
+        When git cannot read its configuration: that is no answer.
+    """
+    return _noted(git_dir, uuid, _url_of(uuid))
+
+
+def _noted(git_dir: Path, uuid: str, setting: str) -> tuple[str, ...]:
     if not _ID.fullmatch(uuid):
         return ()
-    done = _git(git_dir, "config", "--null", "--get-all", _place_of(uuid))
+    done = _git(git_dir, "config", "--null", "--get-all", setting)
     if done.returncode not in (0, _NO_MATCH):
         raise LocalError(f"git cannot read its configuration: {one_line(done.stderr)}")
     return tuple(done.stdout.split("\0")[:-1])
+
+
+def agreed_in(config: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Return the UUID of a remote and an agreed place, for each that is among names and values."""
+    begin, end = f"{_OURS}.", ".place"
+    return frozenset(
+        (name.removeprefix(begin).removesuffix(end), place)
+        for name, place in config
+        if name.startswith(begin) and name.endswith(end)
+    )
 
 
 def agree_to_place(git_dir: Path, uuid: str, place: str) -> None:
@@ -81,15 +109,40 @@ def agree_to_place(git_dir: Path, uuid: str, place: str) -> None:
     LocalError
         When git cannot write its configuration.
     """
-    if not _ID.fullmatch(uuid) or place in agreed_places(git_dir, uuid):
+    _note(git_dir, uuid, _place_of(uuid), place)
+
+
+def agree_to_url(git_dir: Path, uuid: str, url: str) -> None:
+    """Note that a person here reads the remote `uuid` below `url`, if without keys.
+
+    Raises
+    ------
+    LocalError
+        When git cannot write its configuration.
+    """
+    _note(git_dir, uuid, _url_of(uuid), url)
+
+
+def _note(git_dir: Path, uuid: str, setting: str, value: str) -> None:
+    if not _ID.fullmatch(uuid) or value in _noted(git_dir, uuid, setting):
         return
-    done = _git(git_dir, "config", "--local", "--add", _place_of(uuid), place)
+    done = _git(git_dir, "config", "--local", "--add", setting, value)
     if done.returncode:
         raise LocalError(f"git cannot write its configuration: {one_line(done.stderr)}")
 
 
+def forget_place(git_dir: Path, uuid: str, place: str) -> None:
+    """Take back what `agree_to_place` has noted, if it has."""
+    if _ID.fullmatch(uuid):
+        _git(git_dir, "config", "--local", "--fixed-value", "--unset-all", _place_of(uuid), place)
+
+
 def _place_of(uuid: str) -> str:
     return f"s3x.{uuid}.place"
+
+
+def _url_of(uuid: str) -> str:
+    return f"s3x.{uuid}.publicurl"
 
 
 def allow_embedding(git_dir: Path, uuid: str) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from datalad_s3ext.store.archive import Tier
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+CHECKSUMS = ("SHA256", "SHA1", "CRC64NVME", "CRC32C", "CRC32")
+"""What services may keep of an object's content, the one that says most first."""
 CUSTOMER = "customer"
 """Encrypted with a key that goes with each request (SSE-C)."""
 
@@ -54,6 +56,8 @@ class ObjectInfo:
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     sha256: bytes | None = None
     """Of the whole object, where the server has it and `ObjectStore.describe` asked."""
+    checksums: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    """All of the whole object that the server told then, in base64, by their names in `CHECKSUMS`."""
     encryption: str | None = None
     """How the server encrypts it, where `describe` asked: S3's word for it, or `CUSTOMER`."""
     restore: str | None = None
@@ -66,10 +70,12 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class Stored:
-    """The server's receipt for an object or a part."""
+    """The server's receipt for an object."""
 
     etag: str
+    """``""`` where the answer does not tell it, which only that to `complete_upload` may leave out."""
     version_id: str | None = None
+    """Of just this object, whatever others have stored under its name since. ``None``: not told."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from datalad_s3ext.store.base import (
     RangeReader,
     Stored,
 )
+from datalad_s3ext.store.pinned import etag_of, version_of
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,16 @@ class MemoryStore(ObjectStore):
     """An :class:`.base.ObjectStore` that forgets everything when it is dropped.
 
     It behaves like AWS: ETags are MD5, of the parts' MD5 for a multipart upload; lists are in the
-    order of the names' UTF-8 bytes. One lock covers all state, so any thread may call any method.
+    order of the names' UTF-8 bytes; old versions are kept once `enable_versioning` was called. One lock
+    covers all state, so any thread may call any method.
     """
 
     def __init__(self, bucket: str = "memory", *, exists: bool = True) -> None:
         self.bucket = bucket
         self._exists = exists
-        self._objects: dict[str, _Object] = {}
+        self._objects: dict[str, list[_Object | None]] = {}
+        """What each name has stood for, the newest last; ``None`` where it was deleted."""
+        self._keeps_versions = False
         self._uploads: dict[str, _Upload] = {}
         self._ids = count(1)
         self._lock = threading.RLock()
@@ -99,6 +103,7 @@ class MemoryStore(ObjectStore):
         if start < 0 or (length is not None and length < 1):
             raise ValueError(f"no range: start={start}, length={length}")
         found = self._object(name)
+        if_match = etag_of(name) if if_match is None else if_match
         if if_match is not None and if_match != found.info.etag:
             raise ObjectChanged(f"{name!r} was replaced in the meantime")
         is_range = start > 0 or length is not None
@@ -115,8 +120,7 @@ class MemoryStore(ObjectStore):
         data, etag = _received(name, body, size_bytes, md5)
         with self._lock:
             self._require_bucket()
-            self._store(name, data, etag, options)
-        return Stored(etag)
+            return self._store(name, data, etag, options)
 
     def copy(
         self, source: ObjectInfo, target: str, *, options: PutOptions = DEFAULT_PUT
@@ -124,21 +128,33 @@ class MemoryStore(ObjectStore):
         """Copy an object to the name `target`, replacing any other."""
         with self._lock:
             data = self._unchanged(source).data
-            etag = _md5_of(data).hex()
-            self._store(target, data, etag, _kept(source, options))
-        return Stored(etag)
+            return self._store(target, data, _md5_of(data).hex(), _kept(source, options))
 
     def delete(self, name: str) -> None:
         """Remove an object. That it was not there is success."""
         with self._lock:
             self._require_bucket()
-            self._objects.pop(name, None)
+            history, version_id = self._objects.get(name, []), version_of(name)
+            if version_id is not None:
+                history[:] = [
+                    one for one in history if one is None or one.info.version_id != version_id
+                ]
+            elif self._keeps_versions and history:
+                history.append(None)
+            else:
+                history.clear()
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects below `prefix` as they are when the list begins."""
+        for info in self.list_versions(prefix, start_after=start_after):
+            yield replace(info, version_id=None)
+
+    def list_versions(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the newest version of each of these objects."""
         with self._lock:
             self._require_bucket()
-            infos = [found.info for found in self._objects.values()]
+            newest = (history[-1] for history in self._objects.values() if history)
+            infos = [found.info for found in newest if found is not None]
         after = start_after.encode()
         for info in sorted(infos, key=lambda info: info.name.encode()):
             if info.name.startswith(prefix) and info.name.encode() > after:
@@ -194,9 +210,9 @@ class MemoryStore(ObjectStore):
                 raise IntegrityError(f"the parts of {name!r} are not the ones that were sent")
             digests = b"".join(bytes.fromhex(receipt.etag) for receipt, _ in chosen)
             etag = f"{_md5_of(digests).hex()}-{len(chosen)}"
-            self._store(name, b"".join(data for _, data in chosen), etag, upload.options)
+            stored = self._store(name, b"".join(data for _, data in chosen), etag, upload.options)
             del self._uploads[upload_id]
-        return Stored(etag)
+        return stored
 
     def abort_upload(self, name: str, upload_id: str) -> None:  # noqa: ARG002
         """Throw the parts away. That the upload is gone is success."""
@@ -231,6 +247,14 @@ class MemoryStore(ObjectStore):
         """Create the bucket, or leave it as it is."""
         self._exists = True
 
+    def versioning(self) -> bool:
+        """Tell whether old versions are kept."""
+        return self._keeps_versions
+
+    def enable_versioning(self) -> None:
+        """Keep old versions from now on."""
+        self._keeps_versions = True
+
     # -- private: called with or without the lock, which is re-entrant -----------------------------
 
     def _require_bucket(self) -> None:
@@ -240,7 +264,12 @@ class MemoryStore(ObjectStore):
     def _object(self, name: str) -> _Object:
         with self._lock:
             self._require_bucket()
-            found = self._objects.get(name)
+            history, version_id = self._objects.get(name, []), version_of(name)
+            if version_id is None:
+                found = history[-1] if history else None
+            else:
+                ours = (one for one in history if one and one.info.version_id == version_id)
+                found = next(ours, None)
         if found is None:
             raise ObjectNotFound(f"there is no object {name!r} in bucket {self.bucket!r}")
         return found
@@ -258,16 +287,22 @@ class MemoryStore(ObjectStore):
             raise UploadNotFound(f"the multipart upload of {name!r} is gone")
         return upload
 
-    def _store(self, name: str, data: bytes, etag: str, options: PutOptions) -> None:
+    def _store(self, name: str, data: bytes, etag: str, options: PutOptions) -> Stored:
+        stored = Stored(etag, f"version-{next(self._ids)}" if self._keeps_versions else None)
         info = ObjectInfo(
             name=name,
             size_bytes=len(data),
             etag=etag,
+            version_id=stored.version_id,
             storage_class=options.storage_class,
             last_modified=datetime.now(UTC),
             metadata=MappingProxyType(dict(options.metadata)),
         )
-        self._objects[name] = _Object(info, data)
+        history = self._objects.setdefault(name, [])
+        if not self._keeps_versions:
+            history.clear()
+        history.append(_Object(info, data))
+        return stored
 
 
 def _kept(source: ObjectInfo, options: PutOptions) -> PutOptions:

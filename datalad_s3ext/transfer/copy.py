@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from datalad_s3ext.errors import IntegrityError, ObjectChanged, S3xError, Unsupported, UploadNotFound
 from datalad_s3ext.providers.schema import Capabilities
-from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt
+from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt, Stored
 from datalad_s3ext.transfer.download import check_size
 from datalad_s3ext.transfer.plan import Span, cut, part_bytes
 from datalad_s3ext.transfer.pool import Pool
@@ -46,9 +46,19 @@ class Copying:
     """Objects that were given a name for a moment only: the server need not be asked for them again."""
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """What a rename has found and made."""
+
+    source: ObjectInfo
+    """What the old name stood for."""
+    copy: Stored
+    """The same content under the new name."""
+
+
 def rename_object(
     how: Copying, old: str, new: str, *, expected_bytes: int | None, is_passing: bool = False
-) -> None:
+) -> Renamed:
     """Give the object `old` the name `new`, replacing any other object of that name.
 
     Parameters
@@ -73,35 +83,33 @@ def rename_object(
     source = known or how.store.head(old)
     check_size(source, expected_bytes)
     if old == new:
-        return
+        return Renamed(source, Stored(source.etag, source.version_id))
     try:
-        etag = copy_object(how, source, new)
+        copy = copy_object(how, source, new)
     except ObjectChanged:
         if known is None:
             raise
         source = how.store.head(old)  # a server may tell another ETag of a copy than it has then
         check_size(source, expected_bytes)
-        etag = copy_object(how, source, new)
+        copy = copy_object(how, source, new)
     how.store.delete(old)
-    if is_passing and etag:
-        how.passing[new] = replace(source, name=new, etag=etag, version_id=None)
+    if is_passing and copy.etag:
+        how.passing[new] = replace(source, name=new, etag=copy.etag, version_id=copy.version_id)
+    return Renamed(source, copy)
 
 
-def copy_object(how: Copying, source: ObjectInfo, target: str) -> str:
-    """Copy an object, as it is now, to the name `target`; raises as `rename_object` does.
-
-    Returns the copy's ETag, ``""`` when the server has not told it.
-    """
+def copy_object(how: Copying, source: ObjectInfo, target: str) -> Stored:
+    """Copy an object, as it is now, to the name `target`; raises as `rename_object` does."""
     if _goes_in_parts(how, source.size_bytes):
         try:
-            etag = _Parts(how, source, target).copy()
+            copy = _Parts(how, source, target).copy()
         except Unsupported as error:
             lgr.info("no copy in parts, so by one request: %s", error)
-            etag = _copy_whole(how, source, target)
+            copy = _copy_whole(how, source, target)
     else:
-        etag = _copy_whole(how, source, target)
-    _confirm(how, source, target, etag)
-    return etag
+        copy = _copy_whole(how, source, target)
+    _confirm(how, source, target, copy)
+    return copy
 
 
 def _goes_in_parts(how: Copying, size_bytes: int) -> bool:
@@ -115,9 +123,9 @@ def _goes_in_parts(how: Copying, size_bytes: int) -> bool:
     return known is True and size_bytes > how.part_bytes
 
 
-def _copy_whole(how: Copying, source: ObjectInfo, target: str) -> str:
+def _copy_whole(how: Copying, source: ObjectInfo, target: str) -> Stored:
     try:
-        return how.store.copy(source, target, options=how.rules.options).etag
+        return how.store.copy(source, target, options=how.rules.options)
     except Unsupported:
         _remove_empty(how.store, source, target)
         raise
@@ -130,14 +138,14 @@ def _remove_empty(store: ObjectStore, source: ObjectInfo, target: str) -> None:
             store.delete(target)
 
 
-def _confirm(how: Copying, source: ObjectInfo, target: str, etag: str) -> None:
+def _confirm(how: Copying, source: ObjectInfo, target: str, copy: Stored) -> None:
     """Make sure that the copy is one. Where ETags differ that should not, both objects are read."""
     etags = how.rules.etags
-    if etags.is_proof(etag, source.etag):
+    if etags.is_proof(copy.etag, source.etag):
         return
-    confirm_size(how.store, target, source.size_bytes)
-    are_comparable = "-" not in etag + source.etag
-    if not (are_comparable and etags.raises_doubt(etag, source.etag)):
+    confirm_size(how.store, target, source.size_bytes, version_id=copy.version_id)
+    are_comparable = "-" not in copy.etag + source.etag
+    if not (are_comparable and etags.raises_doubt(copy.etag, source.etag)):
         return
     whole = Span(1, 0, source.size_bytes)
     if digest_at_server(how.store, target, whole) != digest_at_server(how.store, source.name, whole):
@@ -158,8 +166,8 @@ class _Parts:
         self._target = target
         self._upload_id = ""
 
-    def copy(self) -> str:
-        """Copy all parts, make the object appear, and return its ETag, perhaps ``""``."""
+    def copy(self) -> Stored:
+        """Copy all parts and make the object appear."""
         store, limits = self._how.store, self._how.rules.limits
         wanted = min(self._how.part_bytes, limits.max_part, limits.max_put)
         spans = cut(self._source.size_bytes, part_bytes(self._source.size_bytes, limits, wanted))
@@ -192,16 +200,17 @@ class _Parts:
             wait([future for future in under_way if not future.cancel()], GIVE_UP_S)
         return sorted(done, key=lambda part: part.number)
 
-    def _complete(self, receipts: Sequence[PartReceipt]) -> str:
+    def _complete(self, receipts: Sequence[PartReceipt]) -> Stored:
         store = self._how.store
         try:
-            return store.complete_upload(self._target, self._upload_id, receipts).etag
+            return store.complete_upload(self._target, self._upload_id, receipts)
         except UploadNotFound:
             # the answer to a first completion may have been lost, and the request sent again
             with suppress(ValueError):
                 digests = [bytes.fromhex(receipt.etag) for receipt in receipts]
-                if store.head(self._target).etag == (expected := multipart_etag(digests)):
-                    return expected
+                found = store.head(self._target)
+                if found.etag == multipart_etag(digests):
+                    return Stored(found.etag, found.version_id)
             raise
 
     def _submit(self, span: Span) -> Future[PartReceipt]:

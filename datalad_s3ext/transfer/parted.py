@@ -21,14 +21,15 @@ from datalad_s3ext.errors import (
     Unsupported,
     UploadNotFound,
 )
-from datalad_s3ext.store.base import ObjectStore, PartReceipt
+from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt, Stored
 from datalad_s3ext.transfer.fingerprint import Fingerprint, Kind
-from datalad_s3ext.transfer.journal import Begun, Confirmed, Journal, Journals
+from datalad_s3ext.transfer.journal import Begun, Confirmed, Journal
 from datalad_s3ext.transfer.plan import Span
 from datalad_s3ext.transfer.pool import Cancelled, Pool
 from datalad_s3ext.transfer.progress import REPORT_EVERY_S, Progress
 from datalad_s3ext.transfer.slices import FileSlice
 from datalad_s3ext.transfer.source import Source, UploadRules
+from datalad_s3ext.transfer.taking_back import take_back
 from datalad_s3ext.transfer.verify import confirm_size, etag_of_parts, is_stored, read_back
 
 lgr = logging.getLogger(__name__)
@@ -68,8 +69,8 @@ class PartedUpload:
         self._noted: Mapping[int, Confirmed] = {}
         self._at_server: Mapping[int, PartReceipt] = {}
 
-    def run(self, spans: Sequence[Span]) -> None:
-        """Send what is not there yet and make the object appear.
+    def run(self, spans: Sequence[Span]) -> Stored:
+        """Send what is not there yet, make the object appear, and return its receipt.
 
         When it fails for a reason that may pass, and there is a journal, the parts stay for the next
         try; else they are taken back.
@@ -79,15 +80,16 @@ class PartedUpload:
             with self._pool.sending.transfer():
                 digests, receipts = self._send_all(spans)
             self._source.check_unchanged()
-            etag = self._complete(spans, digests, receipts)
+            stored = self._complete(spans, digests, receipts)
         except BaseException as error:
             if self._journal is None or not may_go_on_later(error):
                 self._take_back(error)
             raise
         if self._journal is not None:
             self._journal.forget()
-        confirm_size(self._store, self._name, self._source.size_bytes)
-        self._judge(spans, digests, receipts, etag)
+        confirm_size(self._store, self._name, self._source.size_bytes, version_id=stored.version_id)
+        self._judge(spans, digests, receipts, stored.etag)
+        return stored
 
     # -- beginning, or going on -----------------------------------------------------------------
 
@@ -208,15 +210,16 @@ class PartedUpload:
 
     def _complete(
         self, spans: Sequence[Span], digests: Sequence[Fingerprint], receipts: Sequence[PartReceipt]
-    ) -> str:
-        """Make the object appear and return its ETag, perhaps ``""``."""
+    ) -> Stored:
+        """Make the object appear."""
         try:
-            return self._store.complete_upload(self._name, self._upload_id, receipts).etag
+            return self._store.complete_upload(self._name, self._upload_id, receipts)
         except UploadNotFound:
             # The answer to a first completion may have been lost and the request sent again.
-            if self._is_there(spans, digests):
-                return etag_of_parts(digests) or ""
-            raise
+            found = self._found(spans, digests)
+            if found is None:
+                raise
+            return Stored(etag_of_parts(digests) or "", found.version_id)
 
     def _judge(
         self, spans: Sequence[Span], digests: Sequence[Fingerprint], receipts: Sequence[PartReceipt],
@@ -241,18 +244,24 @@ class PartedUpload:
         if raises_doubt:
             self._rules.multipart_etags.learn_that_it_means_nothing()
 
-    def _is_there(self, spans: Sequence[Span], digests: Sequence[Fingerprint]) -> bool:
-        """Tell whether the object is what was sent. Where its ETag does not say so, it is read."""
+    def _found(self, spans: Sequence[Span], digests: Sequence[Fingerprint]) -> ObjectInfo | None:
+        """Return the object if it is what was sent. Where its ETag does not say so, it is read."""
         try:
             found = self._store.head(self._name)
             if found.size_bytes != self._source.size_bytes:
-                return False
+                return None
             md5s = digests if etag_of_parts(digests) else [self._digest_of(s, "md5") for s in spans]
             if found.etag == etag_of_parts(md5s):
-                return True
-            return is_stored(self._store, self._name, spans, md5s)
+                return found
+            is_ours = is_stored(self._store, self._name, spans, md5s) and self._is_still(found)
         except ObjectNotFound:
-            return False
+            return None
+        return found if is_ours else None
+
+    def _is_still(self, found: ObjectInfo) -> bool:
+        """Tell whether what was read is the version that the server had described before."""
+        is_told = found.version_id is not None
+        return not is_told or self._store.head(self._name).version_id == found.version_id
 
     def _take_back(self, error: BaseException) -> None:
         try:
@@ -271,22 +280,3 @@ def may_go_on_later(error: BaseException) -> bool:
     if isinstance(error, Cancelled | TransientError):
         return True
     return not isinstance(error, _FINAL)
-
-
-def take_back(store: ObjectStore, upload: Begun) -> bool:
-    """Abort an earlier upload that will not be gone on with; tell whether it is gone."""
-    try:
-        store.abort_upload(upload.name, upload.upload_id)
-    except S3xError as error:
-        lgr.warning("parts of %s are left at the server: %s", upload.name, error)
-        return False
-    return True
-
-
-def take_back_stale(store: ObjectStore, place: str, journals: Journals) -> None:
-    """Abort the uploads at `place` that nobody has gone on with for a week."""
-    for journal in journals.stale():
-        with journal:
-            found = journal.read()
-            if found is None or (found[0].is_at(place) and take_back(store, found[0])):
-                journal.forget()

@@ -6,12 +6,12 @@ object is left that is present and wrong, and no unfinished multipart upload tha
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
-from datalad_s3ext.store.base import ObjectStore
+from datalad_s3ext.store.base import ObjectStore, Stored
 from datalad_s3ext.transfer.fingerprint import Fingerprint
 from datalad_s3ext.transfer.journal import Journals
-from datalad_s3ext.transfer.parted import PartedUpload
 from datalad_s3ext.transfer.plan import Span, cut, part_bytes
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.progress import Progress
@@ -29,8 +29,10 @@ def upload_file(
     progress: Progress,
     journals: Journals | None = None,
     key: str = "",
-) -> None:
-    """Store the file `path` as the object `name`, replacing any other.
+) -> Stored:
+    """Store the file `path` as the object `name`, replacing any other, and return its receipt.
+
+    The version in the receipt is the one that holds the content, whatever others store meanwhile.
 
     Parameters
     ----------
@@ -50,30 +52,32 @@ def upload_file(
     source = Source.of(path, key)
     piece = part_bytes(source.size_bytes, rules.limits, rules.part_size)
     if source.size_bytes <= min(piece, rules.limits.max_put):
-        _put_whole(store, name, source, rules, progress)
-    elif journals is None:
-        PartedUpload(store, name, source, rules, pool, progress).run(cut(source.size_bytes, piece))
+        stored = _put_whole(store, name, source, rules, progress)
     else:
-        with journals.open(name) as journal:
+        from datalad_s3ext.transfer.parted import PartedUpload
+
+        with journals.open(name) if journals is not None else nullcontext() as journal:
             upload = PartedUpload(store, name, source, rules, pool, progress, journal)
-            upload.run(cut(source.size_bytes, piece))
+            stored = upload.run(cut(source.size_bytes, piece))
     progress.finish()
+    return stored
 
 
 def _put_whole(
     store: ObjectStore, name: str, source: Source, rules: UploadRules, progress: Progress
-) -> None:
+) -> Stored:
     with source.opened() as file:
         body = FileSlice(file, 0, source.size_bytes, on_send=progress.add_and_report)
         digest = body.fingerprint()
         stored = store.put(name, body, source.size_bytes, md5=digest.md5, options=rules.options)
         body.sent()
     if not rules.etags.is_proof(stored.etag, digest.value.hex()):
-        confirm_size(store, name, source.size_bytes)
+        confirm_size(store, name, source.size_bytes, version_id=stored.version_id)
     if rules.etags.raises_doubt(stored.etag, digest.value.hex()):
         read_back(store, name, [Span(1, 0, source.size_bytes)], [digest])
         rules.etags.learn_that_it_means_nothing()
     _check_what_was_sent(store, name, source, digest)
+    return stored
 
 
 def _check_what_was_sent(store: ObjectStore, name: str, source: Source, digest: Fingerprint) -> None:

@@ -32,6 +32,11 @@ class EtagTrust:
         """Tell whether `etag` speaks against an object that was stored with the digest `expected`."""
         return self._is_md5 is not False and bool(_MD5_FORM.fullmatch(etag)) and etag != expected
 
+    @property
+    def may_be_md5(self) -> bool:
+        """Tell whether ETags are not known to be something else than MD5."""
+        return self._is_md5 is not False
+
     def is_proof(self, etag: str, expected: str) -> bool:
         """Tell whether `etag` proves that the object arrived as it was sent."""
         return self._is_md5 is True and etag == expected
@@ -68,8 +73,15 @@ def etag_of_parts(digests: Sequence[Fingerprint]) -> str | None:
     return multipart_etag(known) if len(known) == len(digests) else None
 
 
-def confirm_size(store: ObjectStore, name: str, size_bytes: int) -> None:
+def confirm_size(
+    store: ObjectStore, name: str, size_bytes: int, *, version_id: str | None = None
+) -> None:
     """Ask the server for the object's size and delete the object when it is wrong.
+
+    Parameters
+    ----------
+    version_id
+        Of what was stored, if the server has told it. Another version is somebody else's, and stays.
 
     Raises
     ------
@@ -77,18 +89,25 @@ def confirm_size(store: ObjectStore, name: str, size_bytes: int) -> None:
         When the object is absent or has another size.
     """
     try:
-        found = store.head(name).size_bytes
+        found = store.head(name)
     except ObjectNotFound as error:
         raise IntegrityError(
             f"the server confirmed {name} but does not have it",
             remedy="run the command again; if it stays so, do not trust this server",
         ) from error
-    if found != size_bytes:
-        store.delete(name)
+    if found.size_bytes == size_bytes:
+        return
+    if version_id is not None and found.version_id not in (None, version_id):
         raise IntegrityError(
-            f"{name} has {found} bytes at the server instead of {size_bytes} and was deleted again",
-            remedy="run the command again",
+            f"{name} was replaced by somebody else as soon as it was stored",
+            remedy="look who else writes there; what was replaced is kept as an old version",
         )
+    store.delete(name)
+    raise IntegrityError(
+        f"{name} has {found.size_bytes} bytes at the server instead of {size_bytes} and"
+        " was deleted again",
+        remedy="run the command again",
+    )
 
 
 def read_back(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.export_helpers import commit, export
 from tests.e2e.helpers import confirm
+from tests.support.faults import Predicate
+from tests.support.relay import Relay
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint, boto3_client
 
@@ -42,6 +45,11 @@ def versions(endpoint: Endpoint, bucket: str) -> dict[str, int]:
     return {name: names.count(name) for name in names}
 
 
+def stores(name: str) -> Predicate:
+    """Match the upload of a small file."""
+    return lambda request: request.method == "PUT" and request.path.endswith(f"/{name}")
+
+
 def init_view(repo: AnnexRepo, endpoint: Endpoint, bucket: str, *more: str) -> None:
     repo.init_s3x(endpoint, bucket, "bucketversioning=yes", *more, name="old")
 
@@ -74,6 +82,41 @@ def test_what_was_replaced_is_got_by_key_and_can_be_removed_for_good(
     copy.annex("drop", "--force", "--from", "old", "--key", old)
     assert versions(versioned, bucket_name) == {"p/changes": 1, "p/moves": 1, "p/moved": 1}
     assert copy.annex("get", "--key", old, check=False).returncode != 0
+
+
+def test_what_was_removed_renamed_or_overwritten_at_once_is_got_by_key(
+    annex: AnnexRepo, versioned: Endpoint, bucket_name: str
+) -> None:
+    """Somebody else writes between the upload of a file and whatever the remote may ask after it."""
+    files = {"removed": b"removed", "moves": b"moves", "taken": b"taken", "contended": OLD}
+    commit(annex, files)
+    keys = {name: key_of(annex, name) for name in files}
+    other = boto3_client(versioned)
+    with Relay(versioned.url) as relay:
+        annex.init_s3x(versioned.at(relay.url), bucket_name, "exporttree=yes", "bucketversioning=yes")
+
+        def overwritten(message: Iterator[bytes]) -> Iterator[bytes]:
+            other.put_object(Bucket=bucket_name, Key="contended", Body=b"x" * len(OLD))
+            yield from message
+
+        relay.shapers_of_answers.add(stores("contended"), overwritten, 1)
+        export(annex)
+        other.put_object(Bucket=bucket_name, Key="taken", Body=b"TAKEN")
+        annex.run("git", "rm", "-q", "removed")
+        for name in ("moves", "taken"):
+            annex.run("git", "mv", name, f"{name} now")
+        commit(annex, {"contended": NEW})
+        said = export(annex)
+        assert len(relay.shapers_of_answers) == 0
+    assert "the version of taken now is not noted" in said
+    init_view(annex, versioned, bucket_name, "--sameas=s3")
+    annex.annex("fsck", "--fast", "--from", "old", "--all")
+    annex.annex("drop", "--force", "--all")
+
+    for key in keys.values():
+        annex.annex("get", "--from", "old", "--key", key)
+
+    assert {name: content(annex, key) for name, key in keys.items()} == files
 
 
 def test_what_somebody_else_has_replaced_is_still_got_from_the_tree(

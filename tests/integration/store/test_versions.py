@@ -8,6 +8,7 @@ from io import BytesIO
 import pytest
 
 from datalad_s3ext.errors import IntegrityError, ObjectChanged, ObjectNotFound, Unsupported
+from datalad_s3ext.store.lean_client import ODD_LIMIT
 from datalad_s3ext.store.pinned import Pinned
 from datalad_s3ext.store.s3_versions import whole_sha256
 from tests.integration.store.conftest import store_at
@@ -55,6 +56,34 @@ def test_the_newest_versions_are_listed_and_old_ones_read_and_removed(
     with pytest.raises(ObjectNotFound):
         store.head(pinned)
     assert store.head(names[0]) == newest
+    store.close()
+
+
+@pytest.mark.parametrize("server", ["seaweed", pytest.param("moto", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("is_short", [True, False])
+def test_each_receipt_names_its_own_version(
+    request: pytest.FixtureRequest, bucket_name: str, server: str, is_short: bool
+) -> None:
+    """On the short way and on botocore's."""
+    store = store_at(request.getfixturevalue(server), bucket_name)
+    store.create_bucket()
+    store.enable_versioning()
+    if not is_short:
+        store._client._odd = ODD_LIMIT
+    name = "a ü"
+    receipts = [store.put(name, BytesIO(b"1"), 1)]
+    store.put("source", BytesIO(b"4444"), 4)
+    source = store.head("source")
+    upload = store.create_upload(name)
+    parts = [store.upload_part(name, upload, 1, BytesIO(b"333"), 3)]
+    receipts.append(store.complete_upload(name, upload, parts))
+    receipts.append(store.copy(source, name))
+    upload = store.create_upload(name)
+    parts = [store.copy_part(source, 0, 2, name, upload, 1)]
+    receipts.append(store.complete_upload(name, upload, parts))
+
+    versions = [Pinned(name, version_id=receipt.version_id) for receipt in receipts]
+    assert [store.head(version).size_bytes for version in versions] == [1, 3, 4, 2]
     store.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.remote.local import LocalChoices, read_choices
+from datalad_s3ext.repo import trust
 from datalad_s3ext.units import MIB
 
 
@@ -34,6 +35,17 @@ def limits(name: str = "s3") -> tuple[int | None, int | None]:
 
 def test_nothing_is_chosen_by_default() -> None:
     assert read_choices("s3") == LocalChoices()
+
+
+def test_the_places_that_this_clone_has_agreed_to_are_read_along() -> None:
+    for place in ("first/", "second/p=\n x/"):
+        trust.agree_to_place(Path(".git"), "aa-bb", place)
+    trust.agree_to_place(Path(".git"), "Cc", "other/")
+    git("config", "s3x.aa-bb.endpoint", "https://s3.example.org")
+
+    found = read_choices("s3").agreed_places
+
+    assert found == {("aa-bb", "first/"), ("aa-bb", "second/p=\n x/"), ("Cc", "other/")}
 
 
 def test_other_remotes_have_no_say() -> None:

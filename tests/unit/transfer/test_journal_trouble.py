@@ -17,10 +17,10 @@ from datalad_s3ext.providers.schema import Upload
 from datalad_s3ext.store.base import PartReceipt
 from datalad_s3ext.store.memory import MemoryStore
 from datalad_s3ext.transfer.journal import Begun, Confirmed, Journal, Journals
-from datalad_s3ext.transfer.parted import take_back_stale
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.progress import Progress
 from datalad_s3ext.transfer.source import UploadRules
+from datalad_s3ext.transfer.taking_back import take_back_stale
 from datalad_s3ext.transfer.upload import upload_file
 
 PART = 1000

@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event, Lock
-from typing import Literal, cast
+from threading import Event
+from typing import Literal
 
 from datalad_s3ext.commands import _connect, _consent
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._decide import only
+from datalad_s3ext.commands._recorder import recorder
 from datalad_s3ext.errors import (
     AccessDenied,
     ConfigError,
     IntegrityError,
-    LocalError,
     NotFound,
     ObjectNotFound,
     S3xError,
+    TransientError,
     Unsupported,
-    one_line,
 )
 from datalad_s3ext.providers.resolve import Connection
 from datalad_s3ext.remote.local import read_choices
 from datalad_s3ext.remote.recorded import parameters_as_ours
-from datalad_s3ext.remote.settings import CUSTOMER_KEY, RemoteSettings, read_settings
+from datalad_s3ext.remote.settings import RemoteSettings, read_settings
 from datalad_s3ext.remote.storing import archive_classes, extras_for, rules_for, upload_rules
 from datalad_s3ext.repo import annex, remotes
+from datalad_s3ext.repo.content_ids import digests_from_server, upload_facts
 from datalad_s3ext.repo.digests import key_digest
 from datalad_s3ext.repo.keys import parse_key
+from datalad_s3ext.repo.known_keys import contradicts, is_content_of
 from datalad_s3ext.repo.marker import check_marker
 from datalad_s3ext.repo.remotes import SpecialRemote
 from datalad_s3ext.store.base import ObjectInfo
-from datalad_s3ext.transfer.across import Digest, End, copy_at_server, stream
+from datalad_s3ext.store.extras import Extras
+from datalad_s3ext.transfer.across import Digest, End, confirm_copy, copy_at_server, stream
 from datalad_s3ext.transfer.pool import Pool, interruptible_sleep
 
 Way = Literal["auto", "server", "stream"]
 _OFF = frozenset({"", "no", "false", "none", "0"})
+KEY, READ_BACK, PIECES, SIZE = "key", "read back", "pieces", "size"
+_FOUND = {
+    KEY: "compared with its key",
+    READ_BACK: "read back and compared",
+    PIECES: "its key holds no checksum; its pieces were compared on the way",
+    SIZE: "only its size could be compared: --verify reads it back",
+}
+"""What to say of a key that is at the target, by what that rests on."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,9 @@ class Copied:
     status: Literal["ok", "notneeded", "error"]
     message: str
     way: str | None = None
+    compared_by: str | None = None
+    """What it rests on that the target has the content: `KEY`, `READ_BACK`, `PIECES`, `SIZE`, or the
+    name of what the service says of both objects alike: a checksum, or ``ETag``."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class Side:
     connection: Connection
     end: End
     settings: RemoteSettings
+    extras: Extras
 
     def end_for(self, key: str, size_bytes: int) -> End:
         """Return how the content of `key` is stored there, in its storage class."""
@@ -85,11 +99,19 @@ class Side:
     def find(self, key: str) -> ObjectInfo | None:
         """Return the object that holds `key`, whole; ``None`` when there is certainly none."""
         try:
-            found = self.end.store.head(self.name_of(key))
+            found = self.end.store.describe(self.name_of(key))
         except ObjectNotFound:
             return None
         size = parse_key(key).stored_bytes
         return found if size in {None, found.size_bytes} else None
+
+    def holds(self, key: str, info: ObjectInfo) -> bool | None:
+        """Tell whether an object holds `key`, by what the service says; ``None``: unknown."""
+        facts = upload_facts(self.connection.provider.upload, self.end.store.bucket)
+        told = digests_from_server(info, facts)
+        if contradicts(key, info.size_bytes, told):
+            return False
+        return True if is_content_of(key, info.size_bytes, told) else None
 
 
 @dataclass
@@ -101,6 +123,8 @@ class Copy:
     target: Side
     way: Way = "auto"
     jobs: int = 4
+    verify: bool = False
+    """Read back each copy and compare it."""
     stop: Event = field(default_factory=Event)
     """Set at the end, and before it when no more is wanted: what is under way is then taken back."""
 
@@ -110,7 +134,7 @@ class Copy:
     def run(self, keys: Sequence[Wanted]) -> Iterator[Copied]:
         """Copy `keys`; yield each as soon as its outcome is known and recorded."""
         with (
-            _recorder(self.path, self.target.remote.uuid) as record,
+            recorder(self.path, self.target.remote.uuid) as record,
             ThreadPoolExecutor(self.jobs) as workers,
         ):
             futures = [workers.submit(self._one, wanted) for wanted in keys]
@@ -126,48 +150,82 @@ class Copy:
                     future.cancel()
 
     def _one(self, wanted: Wanted) -> Copied:
+        key = wanted.key
         try:
             self._pool.check()
-            if self.target.find(wanted.key) is not None:
-                return Copied(wanted, "notneeded", "is there already")
-            found = self.source.find(wanted.key)
+            if by := self._is_there(key):
+                return Copied(wanted, "notneeded", f"is there already; {_told(by)}", compared_by=by)
+            found = self.source.find(key)
             if found is None:
-                raise IntegrityError(
-                    f"{self.source.remote.name} does not have {wanted.key}, or not whole"
-                )
-            way = self._copy(wanted.key, found)
+                raise IntegrityError(f"{self.source.remote.name} does not have {key}, or not whole")
+            way, by = self._copy(key, found)
         except S3xError as error:
             return Copied(wanted, "error", str(error))
-        return Copied(wanted, "ok", f"copied by {'the service' if way == 'server' else 'stream'}", way)
+        whom = "the service" if way == "server" else "stream"
+        return Copied(wanted, "ok", f"copied by {whom}; {_told(by)}", way, by)
 
-    def _copy(self, key: str, found: ObjectInfo) -> str:
+    def _is_there(self, key: str) -> str | None:
+        """Return by what the target has `key` already; what is wrong there is copied anew."""
+        found = self.target.find(key)
+        answer = self.target.holds(key, found) if found else False
+        if found is None or answer is False:
+            return None
+        if not self.verify:
+            return KEY if answer else SIZE
+        if key_digest(parse_key(key), key) is None:
+            return None  # there is nothing to compare it with but the source
+        try:
+            return self._confirmed(key, found, READ_BACK)
+        except IntegrityError:
+            return None
+
+    def _copy(self, key: str, found: ObjectInfo) -> tuple[str, str]:
+        """Copy one key; return the way, and what it rests on that the copy is right."""
         name, end = self.target.name_of(key), self.target.end_for(key, found.size_bytes)
         if self.way != "stream" and self._is_one_service():
-            known = self.target.connection.provider.capabilities
-            source = ObjectInfo(
-                found.name, found.size_bytes, found.etag, found.version_id,
-                metadata=found.metadata, bucket=self.source.end.store.bucket,
-            )  # fmt: skip
             try:
-                copy_at_server(source, end, name, known, self._pool)
-            except (Unsupported, AccessDenied, NotFound, IntegrityError):
+                return "server", self._confirmed(key, found, self._by_service(key, found, end))
+            except (Unsupported, AccessDenied, NotFound, IntegrityError, TransientError):
                 if self.way == "server":
                     raise
-            else:
-                return "server"
         elif self.way == "server":
             raise Unsupported("the two remotes are not at one service", remedy="leave out --way server")
         digest = key_digest(parse_key(key), key)
-        content = cast(Digest, digest or Digest())
+        content = digest or Digest()
         stream(self.source.end.store, found, end, name, content, lambda _: self._pool.check())
-        return "stream"
+        return "stream", self._confirmed(key, found, KEY if digest else PIECES)
+
+    def _by_service(self, key: str, found: ObjectInfo, end: End) -> str:
+        known, name = self.target.connection.provider.capabilities, self.target.name_of(key)
+        source = replace(found, bucket=self.source.end.store.bucket)
+        copy, answer = copy_at_server(source, end, name, known, self._pool)
+        holds = self.target.holds(key, copy)
+        if holds is False:
+            end.store.delete(name)
+            raise IntegrityError(
+                f"{self.source.remote.name} has something else under the name of {key}, by what the "
+                "service says; the copy was deleted again",
+                remedy="get it from another place, and note the loss with `git annex fsck --from NAME`",
+            )
+        return KEY if holds else answer.by
+
+    def _confirmed(self, key: str, found: ObjectInfo, by: str) -> str:
+        """Return `by`; read the copy back first where that is wanted."""
+        if not self.verify:
+            return by
+        source, target = self.source.end.store, self.target.end.store
+        name, digest = self.target.name_of(key), key_digest(parse_key(key), key)
+        confirm_copy(source, found, target, name, digest, lambda _: self._pool.check())
+        return READ_BACK
 
     def _is_one_service(self) -> bool:
-        if CUSTOMER_KEY in (self.source.settings.sse, self.target.settings.sse):
-            return False  # each has a key of its own
         one, other = self.source.connection, self.target.connection
         same_sdk = one.provider.id == other.provider.id and one.endpoint_url is None
         return one.endpoint_url == other.endpoint_url and (same_sdk or one.endpoint_url is not None)
+
+
+def _told(by: str) -> str:
+    return _FOUND.get(by, f"its {by} is that of its source, says the service")
 
 
 def find_remote(path: Path, name: str) -> SpecialRemote:
@@ -202,10 +260,13 @@ def find_remote(path: Path, name: str) -> SpecialRemote:
 
 
 @contextmanager
-def opened(path: Path, remote: SpecialRemote, consent: Consent, stop: Event) -> Iterator[Side]:
+def opened(
+    path: Path, remote: SpecialRemote, consent: Consent, stop: Event, copied_from: Side | None = None
+) -> Iterator[Side]:
     """Open the bucket of `remote` with its own keys, and make sure that it is the remote's.
 
-    It is tried again after faults until `stop` is set.
+    It is tried again after faults until `stop` is set. What the service is to copy from `copied_from`
+    is asked for with what that side wants of requests to its own bucket.
 
     Raises
     ------
@@ -227,14 +288,15 @@ def opened(path: Path, remote: SpecialRemote, consent: Consent, stop: Event) -> 
     policy = RetryPolicy.of(
         retries=choices.retries, patience_s=choices.patience_s, stall_s=choices.stall_s
     )
+    extras = extras_for(settings, choices, connection)
     store = open_patient_store(
-        connection, identity, remote.bucket, policy=policy,
-        sleep=interruptible_sleep(stop), extras=extras_for(settings, choices, connection),
+        connection, identity, remote.bucket, policy=policy, sleep=interruptible_sleep(stop),
+        extras=replace(extras, source=copied_from.extras if copied_from else None),
     )  # fmt: skip
     with closing(store):
         check_marker(store, remote.prefix, remote.uuid)
         _consent.remember(path, remote, connection, identity)
-        yield Side(remote, connection, End(store, upload_rules(settings, connection)), settings)
+        yield Side(remote, connection, End(store, upload_rules(settings, connection)), settings, extras)
 
 
 def keys_to_copy(
@@ -252,56 +314,3 @@ def keys_to_copy(
     records = [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
     first = {record["key"]: record["file"] for record in reversed(records)}
     return [Wanted(key, file) for key, file in first.items()]
-
-
-class _Recorder:
-    """Tells git-annex of keys that a remote has; safe in threads."""
-
-    def __init__(self, path: Path, uuid: str) -> None:
-        self._path = path
-        self._uuid = uuid
-        self._lock = Lock()
-        self._process = subprocess.Popen(
-            ["git", "annex", "setpresentkey", "--batch"], cwd=path, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="surrogateescape",
-            start_new_session=True,  # a Ctrl-C is for us: what is copied shall still be recorded
-        )  # fmt: skip
-
-    def __call__(self, key: str) -> None:
-        """Record that the remote has `key`.
-
-        Raises
-        ------
-        LocalError
-            When git-annex does not confirm it.
-        """
-        if key.split() != [key]:  # old keys have blanks, which a batch does not take
-            annex.run_annex(self._path, "setpresentkey", "--", key, self._uuid, "1")
-            return
-        process = self._process
-        with self._lock:
-            try:
-                if process.stdin is None or process.stdout is None:
-                    raise BrokenPipeError
-                process.stdin.write(f"{key} {self._uuid} 1\n")
-                process.stdin.flush()
-                answer = process.stdout.readline()
-            except OSError as error:
-                raise LocalError(f"git-annex does not record what was copied: {error}") from error
-        if not answer.rstrip().endswith("ok"):
-            raise LocalError("git-annex does not record what was copied")
-
-    def end(self) -> None:
-        """Have git-annex write down what it was told."""
-        _, said = self._process.communicate()
-        if self._process.returncode:
-            raise LocalError(f"git-annex has not recorded what was copied: {one_line(said)}")
-
-
-@contextmanager
-def _recorder(path: Path, uuid: str) -> Iterator[_Recorder]:
-    recorder = _Recorder(path, uuid)
-    try:
-        yield recorder
-    finally:
-        recorder.end()

@@ -12,6 +12,7 @@ from datalad_s3ext.commands import _connect
 from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._checks import check_names
 from datalad_s3ext.commands._consent import Consent
+from datalad_s3ext.commands._extras import extras_of, extras_said
 from datalad_s3ext.commands._settings import normal_prefix, split_settings
 from datalad_s3ext.credentials.chain import find_identity
 from datalad_s3ext.credentials.model import Identity
@@ -113,6 +114,7 @@ def _of_sibling(words: Words, root: Path, remote: SpecialRemote) -> Case:
         no_keys_because="" if is_chosen(root, remote, connection) else choose_it(name),
         writable=remote.parameters.get("importtree", "no") not in _TRUE,
         known_name=remote.prefix + MARKER if remote.has_marker else "",
+        find_extras=lambda: extras_of(root, remote, connection),
     )
     found = [
         _settled(subject), *_measured(connection), *_loopback(words, root, remote, connection)
@@ -210,6 +212,7 @@ def _of_provider(words: Words, root: Path | None) -> Case:
         prefix=normal_prefix(words.prefix),
         profile=words.choice.profile,
         no_keys_because=_give_it(connection) if of_clone else "",
+        find_extras=lambda: extras_said(words.settings, words.bucket or _NO_BUCKET, connection),
     )
     return Case(provider_id, [*started, _settled(subject), *_measured(connection)], subject, access)
 

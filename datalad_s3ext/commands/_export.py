@@ -129,8 +129,10 @@ def tree_of(path: Path, treeish: str) -> str:
     return done.stdout.strip()
 
 
-def follow_pushes(path: Path, name: str, *, wanted: bool) -> None:
-    """Have `datalad push --to NAME` export afterwards, or no more; kept in this clone only.
+def follow_pushes(path: Path, name: str, *, wanted: bool) -> bool:
+    """Have `datalad push --to NAME` export afterwards, or no more; tell whether that is a change.
+
+    It is kept in this clone only.
 
     DataLad calls our command for each result of a push to this sibling; all but the first find that
     the tree is there already.
@@ -140,8 +142,14 @@ def follow_pushes(path: Path, name: str, *, wanted: bool) -> None:
     # what looks like a placeholder to DataLad is doubled, but for the one that is meant
     text = json.dumps(call).replace("{", "{{").replace("}", "}}").replace("{{refds}}", "{refds}")
     settings = {"match-json": json.dumps(match), "call-json": f"s3_export {text}"}
-    for setting, value in settings.items():
-        remotes.set_local(path, f"{_HOOK}{name}.{setting}", value if wanted else None)
+    names = {
+        f"{_HOOK}{name}.{setting}": value if wanted else None for setting, value in settings.items()
+    }
+    if all(remotes.get_local(path, setting) == value for setting, value in names.items()):
+        return False
+    for setting, value in names.items():
+        remotes.set_local(path, setting, value)
+    return True
 
 
 def _branch(path: Path) -> str:

@@ -18,6 +18,7 @@ from datalad_s3ext.commands._checks import check_wish
 from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import TYPE_CONFIGS, bring_up_to_date, check_is_annex, enable
 from datalad_s3ext.commands._decide import only
+from datalad_s3ext.commands._extras import PAYS, agrees_to_pay, carried_choices, extras_wished
 from datalad_s3ext.commands._settings import Change, RemoteType, Wish, split_settings, type_label
 from datalad_s3ext.commands._translate import Translation, is_rclone, rclone_place, translate
 from datalad_s3ext.commands._trial import Sample, Trial, draw_sample
@@ -26,7 +27,7 @@ from datalad_s3ext.errors import AccessDenied, ConfigError, S3xError
 from datalad_s3ext.providers.guess import guess
 from datalad_s3ext.providers.load import find_file, load_provider
 from datalad_s3ext.providers.resolve import Connection, resolve
-from datalad_s3ext.repo import annex, remotes
+from datalad_s3ext.repo import annex, remotes, trust
 from datalad_s3ext.repo.keys import MARKER
 from datalad_s3ext.repo.marker import read_marker
 from datalad_s3ext.repo.remote_log import commit_parameters, take_over
@@ -109,11 +110,6 @@ class Migration:
 
     def _plan(self, path: Path) -> Plan:
         remote = only(remotes.special_remotes(path), self.name)
-        if remote.config_uuid:
-            raise ConfigError(
-                f"{self.name!r} is only another way to the content of {remote.uuid} (--sameas)",
-                remedy="switch that one, or add one more way with git annex initremote --sameas",
-            )
         name = remote.enabled_as or remote.name
         if not remote.enabled_as and name in remotes.git_remote_names(path):
             raise ConfigError(f"there is a sibling {name!r}, and it is not this special remote")
@@ -197,9 +193,8 @@ class Migration:
         env = {
             **_access.environment(identity), **_consent.environment(wish.connection, identity),
         }  # fmt: skip
-        rules = remotes.local_settings(path, "annex.security.")
-        with _marker_only_if_kept(plan, identity):
-            with Trial(path, commit, env, rules | local) as trial:
+        with _marker_only_if_kept(path, plan, identity):
+            with Trial(path, commit, env, _trial_config(path, plan, local)) as trial:
                 trial.check(trial.enable(remote.id), sample)
             with _undone_on_failure(path, remote, wish.name, local):
                 self._record(path, plan, commit, env, local, identity)
@@ -232,8 +227,11 @@ class Migration:
         connection = plan.wish.connection
         if plan.wish.remote_type == "S3":
             return _connect.builtin_address_config(path, connection.endpoint_url)
-        weak = connection.signature == "v2"
-        return {f"remote.{plan.wish.name}.{remotes.SIGNATURE_CONFIG}": "v2"} if weak else {}
+        wanted = {
+            remotes.SIGNATURE_CONFIG: "v2" if connection.signature == "v2" else None,
+            PAYS: "true" if agrees_to_pay(plan.wish) else None,
+        }
+        return {f"remote.{plan.wish.name}.{name}": value for name, value in wanted.items() if value}
 
     def _outcome(
         self, plan: Plan, status: Literal["ok", "notneeded"], message: str, sample: Sample | None = None
@@ -256,7 +254,7 @@ def _with_better_preset(connection: Connection, remote: SpecialRemote) -> Connec
 
 def _differences(remote: SpecialRemote, wanted: Mapping[str, str]) -> list[Change]:
     """Return all that changes; git-annex's own defaults, which it adds by itself, count as nothing."""
-    old = {name: value for name, value in remote.parameters.items() if value}
+    old = {name: value for name, value in remote.own_parameters.items() if value}
     if remote.type == "S3" == wanted.get("type"):
         defaults = {"datacenter": "US", "storageclass": "STANDARD"}
         wanted = {**{name: old[name] for name in defaults if old.get(name) == defaults[name]}, **wanted}
@@ -268,6 +266,19 @@ def _differences(remote: SpecialRemote, wanted: Mapping[str, str]) -> list[Chang
     ]
 
 
+def _trial_config(path: Path, plan: Plan, local: Mapping[str, str]) -> dict[str, str]:
+    """Return git configuration under which a trial sends what the remote will send from here.
+
+    In a trial the remote has the name that is recorded, which may be another one than in this clone.
+    """
+    own, there = f"remote.{plan.wish.name}.", f"remote.{plan.remote.name}."
+    return {
+        **remotes.local_settings(path, "annex.security."),
+        **carried_choices(path, plan.wish.name, plan.remote.name),
+        **{name.replace(own, there, 1): value for name, value in local.items()},
+    }
+
+
 def _found(path: Path, remote_id: str) -> SpecialRemote:
     return next(one for one in remotes.special_remotes(path) if one.id == remote_id)
 
@@ -276,31 +287,37 @@ def _found(path: Path, remote_id: str) -> SpecialRemote:
 def _undone_on_failure(
     path: Path, remote: SpecialRemote, name: str, local: Iterable[str]
 ) -> Iterator[None]:
-    """Put back what is recorded of `remote`, and the settings `local`, when something fails."""
+    """Put back what is recorded of `remote` here and for all, when something fails."""
     own = (*TYPE_CONFIGS, remotes.PROFILE_CONFIG, remotes.ANONYMOUS_CONFIG)
     settings = [*(f"remote.{name}.{setting}" for setting in own), *local]
     before = {setting: remotes.get_local(path, setting) for setting in settings}
+    git_dir = remotes.git_folder(path)
+    agreed = trust.agreed_places(git_dir, remote.uuid)
     try:
         yield
     except BaseException:
         for setting, value in before.items():
             remotes.set_local(path, setting, value)
+        for place in {*trust.agreed_places(git_dir, remote.uuid)} - {*agreed}:
+            trust.forget_place(git_dir, remote.uuid, place)
         if _found(path, remote.id).parameters != remote.parameters:
-            take_over(path, commit_parameters(path, remote.id, remote.parameters))
+            take_over(path, commit_parameters(path, remote.id, remote.own_parameters))
         if remote.enabled_as:
             annex.confirm(path, name)
         raise
 
 
 @contextmanager
-def _marker_only_if_kept(plan: Plan, identity: Identity) -> Iterator[None]:
+def _marker_only_if_kept(path: Path, plan: Plan, identity: Identity) -> Iterator[None]:
     """Refuse a place of somebody else; take back a marker that the trial has left when it fails."""
     from datalad_s3ext.store.retrying import open_patient_store
 
     if plan.translation.parameters.get("exporttree") in _YES:
         yield
         return
-    with closing(open_patient_store(plan.wish.connection, identity, plan.wish.bucket)) as store:
+    wish = plan.wish
+    extras = extras_wished(path, wish.name, wish, plan.translation.parameters)
+    with closing(open_patient_store(wish.connection, identity, wish.bucket, extras=extras)) as store:
         is_new = _is_nobodys(store, plan)
         try:
             yield

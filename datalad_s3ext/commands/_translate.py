@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from datalad_s3ext.commands._settings import BUILTIN_PREFIXES, BUILTIN_SETTINGS, Wish, parameters_of
 from datalad_s3ext.errors import ConfigError
-from datalad_s3ext.remote.settings import COMMON, SETTINGS
-from datalad_s3ext.repo.remotes import SpecialRemote
+from datalad_s3ext.remote.settings import COMMON, CUSTOMER_KEY, SETTINGS
+from datalad_s3ext.repo.remotes import INHERITED, SpecialRemote
 
 RCLONE_TYPES = frozenset({"rclone", "rclone-builtin"})
 """``type=rclone``, and the two programs that serve it for ``type=external``."""
@@ -66,7 +66,7 @@ def translate(remote: SpecialRemote, wish: Wish, prefix: str) -> Translation:
         When the other type cannot be this remote.
     """
     recorded = remote.parameters
-    _check(recorded)
+    _check(recorded, wish)
     own = parameters_of(wish, prefix)
     kept = {name: value for name, value in recorded.items() if name in _ANNEX_OWN - _PLACE - _CREDS}
     to_ours = wish.remote_type == "s3x"
@@ -74,21 +74,29 @@ def translate(remote: SpecialRemote, wish: Wish, prefix: str) -> Translation:
     if "requeststyle" not in own and recorded.get("requeststyle") in {"path", "virtual"} and to_ours:
         said["requeststyle"] = recorded["requeststyle"]
     parameters = {**own, **said, **kept, **wish.settings}
+    if remote.config_uuid:
+        parameters = {name: value for name, value in parameters.items() if name not in INHERITED}
     if not to_ours and parameters.get("encryption", "none") != "none":
         parameters["embedcreds"] = "no"  # with encryption git-annex would otherwise embed keys
     lost = [
         name
         for name, value in recorded.items()
-        if not (_is_said(name, value, parameters) or name in _PLACE | _RCLONE)
+        if not (_is_said(name, value, parameters) or name in _PLACE | _RCLONE | {*INHERITED})
     ]
     return Translation(parameters, tuple(sorted(lost)))
 
 
-def _check(recorded: Mapping[str, str]) -> None:
+def _check(recorded: Mapping[str, str], wish: Wish) -> None:
     if recorded.get("mungekeys", "no") != "no":
         raise ConfigError(
             f"objects have names of their own there (mungekeys={recorded['mungekeys']})",
             remedy="leave it as it is: items of the Internet Archive stay with type=S3",
+        )
+    if wish.remote_type != "s3x" and recorded.get("sse") == CUSTOMER_KEY:
+        raise ConfigError(
+            "objects there are encrypted with your own key (sse=customer), which git-annex's type=S3 "
+            "cannot send: it could read none of them",
+            remedy="set up a new remote, and copy the content: git annex copy --from OLD --to NEW",
         )
     if {recorded.get("exporttree"), recorded.get("importtree")} <= _YES:
         raise ConfigError(

@@ -38,8 +38,10 @@ class S3Copy(Interface):
     Where both are buckets of one service, the service copies and no content passes through this
     machine. Else content is streamed: it is read in pieces, compared with its key, and sent on. Only
     what the one sibling is known to have and the other is not is copied. A key is recorded as being
-    in the other sibling after the object there was confirmed. What the service copies is not compared
-    with its key: --way stream does that.
+    in the other sibling after the object there was confirmed. A copy by the service is confirmed by
+    what the service says of it and its source: the checksum that the key is made of, another one of
+    both, their MD5 (ETag), or nothing but the size; the result tells by which (compared_by). With
+    --verify, each copy is read back and compared with its key.
 
     Both siblings must keep content by key, neither encrypted nor in chunks; for others there is
     `git annex copy --from A --to B`.
@@ -88,6 +90,12 @@ class S3Copy(Interface):
             doc="""how many files to copy at once""",
             constraints=EnsureInt(),
         ),
+        "verify": Parameter(
+            args=("--verify",),
+            action="store_true",
+            doc="""read each copy back, whole, and compare it with its key; one whose key holds no
+            checksum is compared with its source""",
+        ),
         "trust_endpoint": Parameter(
             args=("--trust-endpoint",),
             metavar="URL",
@@ -120,6 +128,7 @@ class S3Copy(Interface):
         all_keys: bool = False,
         way: str = "auto",
         jobs: int = 4,
+        verify: bool = False,
         trust_endpoint: str | None = None,
         dataset: object = None,
     ) -> Iterator[dict[str, Any]]:
@@ -145,9 +154,9 @@ class S3Copy(Interface):
             consent, stop = Consent(trust_endpoint), Event()
             with (
                 opened(top, one, consent, stop) as first,
-                opened(top, other, consent, stop) as second,
+                opened(top, other, consent, stop, copied_from=first) as second,
             ):
-                job = Copy(top, first, second, cast(Way, way), max(1, jobs), stop)
+                job = Copy(top, first, second, cast(Way, way), max(1, jobs), verify, stop)
                 for copied in job.run(keys):
                     yield _record(top, second, copied)
         except S3xError as exc:
@@ -162,5 +171,6 @@ def _record(top: Path, target: Side, copied: Copied) -> dict[str, Any]:
         message=copied.message if file else f"{copied.wanted.key}: {copied.message}",
         key=copied.wanted.key, target=target.remote.enabled_as or target.remote.name,
         **({"way": copied.way} if copied.way else {}),
+        **({"compared_by": copied.compared_by} if copied.compared_by else {}),
     )  # fmt: skip
     return record

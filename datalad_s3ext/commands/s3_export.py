@@ -146,7 +146,9 @@ def _follow(path: Path, export: Export, on_push: str) -> dict[str, Any]:
             f"git annex enableremote {export.name} annexobjects=yes",
             name=export.name,
         )  # fmt: skip
-    follow_pushes(path, export.name, wanted=wanted)
+    if not follow_pushes(path, export.name, wanted=wanted):
+        text = f"datalad push --to {export.name} {'exports already' if wanted else 'does not export'}"
+        return sibling_record(ACTION, path, "notneeded", text, name=export.name)
     Dataset(path).config.reload(force=True)  # DataLad reads its hooks once in each process
     does = "exports from now on, too" if wanted else "exports no more"
     text = f"datalad push --to {export.name} {does}"

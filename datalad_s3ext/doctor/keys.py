@@ -53,9 +53,11 @@ def accepted(examination: Examination) -> Iterator[Finding]:
     subject = examination.subject
     connection = subject.connection
     try:
+        examination.extras = subject.find_extras()
         inquiry = Inquiry(
             connection, examination.identity, subject.bucket,
             connect_timeout_s=subject.patience.connect_s, read_timeout_s=subject.patience.read_s,
+            extras=examination.extras,
         )  # fmt: skip
     except S3xError as error:
         yield of_error("credentials", error)

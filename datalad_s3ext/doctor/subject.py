@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from datalad_s3ext import places
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
 from datalad_s3ext.providers.resolve import Connection
+from datalad_s3ext.store.extras import NO_EXTRAS, Extras
 
 if TYPE_CHECKING:
     from datalad_s3ext.doctor.plain import PlainAnswer, Proxy
@@ -50,6 +51,8 @@ class Subject:
     known_name: str = ""
     """An object that should be there, for keys that may read but not list."""
     patience: Patience = Patience()
+    find_extras: Callable[[], Extras] = lambda: NO_EXTRAS
+    """Says what goes with all signed requests; nothing is sent. Raises S3xError."""
 
     @property
     def service(self) -> str:
@@ -88,6 +91,8 @@ class Examination:
         self.plain: PlainAnswer | None = None
         """The answer to a request without keys."""
         self.identity: Identity = Anonymous()
+        self.extras: Extras = NO_EXTRAS
+        """What goes with signed requests, once keys may be sent."""
         self.keys: Keys | None = None
         """What the identity stands for, once it was looked up."""
         self.inquiry: Inquiry | None = None

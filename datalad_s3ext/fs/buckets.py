@@ -69,11 +69,14 @@ class Bucket:
         Raises
         ------
         S3xError
-            There are no keys to sign with.
+            There are no keys to sign with, or a URL alone is not enough to read.
         """
         from datalad_s3ext.store.presign import presigned_url
 
-        return presigned_url(self._connection, self._identity(), self.remote.bucket, name, seconds)
+        extras = self._extras(self._choices)
+        return presigned_url(
+            self._connection, self._identity(), self.remote.bucket, name, seconds, extras
+        )
 
     def _as_everybody(
         self, store: ObjectStore, request: Callable[[ObjectStore], T], refused: S3xError

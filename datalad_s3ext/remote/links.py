@@ -45,6 +45,7 @@ class LinkRequests:
             The object is another one than that of `key`, or cannot be asked for.
         """
         from datalad_s3ext.credentials.model import Anonymous
+        from datalad_s3ext.store.extras import Extras
         from datalad_s3ext.store.presign import presigned_url
         from datalad_s3ext.transfer.download import check_size
 
@@ -60,12 +61,15 @@ class LinkRequests:
             except (ObjectNotFound, AccessDenied):
                 return None
             check_size(info, parse_key(key).stored_bytes)
-            return presigned_url(place.connection, place.identity, place.store.bucket, name, LIFETIME_S)
+            extras = Extras(requester_pays=self._own_place()[0].requester_pays)
+            return presigned_url(
+                place.connection, place.identity, place.store.bucket, name, LIFETIME_S, extras
+            )
 
     def _is_by_link(self) -> bool:
         """Tell whether the user wants links, and links alone are enough to read."""
         choices, settings = self._own_place()[0], self._shared.settings(self.annex)
-        needs_headers = settings.sse == CUSTOMER_KEY or settings.requester_pays or settings.restore
+        needs_headers = settings.sse == CUSTOMER_KEY or settings.restore
         return choices.presign and not choices.verify and not needs_headers
 
     # -- what the rest of the remote offers -------------------------------------------------------

@@ -28,7 +28,7 @@ class UrlPlaces:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stores: dict[tuple[str | None, str, bool], ObjectStore] = {}
+        self._stores: dict[tuple[object, ...], ObjectStore] = {}
         self.keepers: list[Keeper] | None = None
         """The remotes that answer for URLs; ``None`` before they are known."""
         self.agreeing = Lock()
@@ -36,8 +36,8 @@ class UrlPlaces:
         self.own: tuple[LocalChoices, Connection] | None = None
         """How the remote itself is reached; ``None`` before that is known."""
 
-    def get(self, key: tuple[str | None, str, bool], opener: Callable[[], ObjectStore]) -> ObjectStore:
-        """Return the store for endpoint, bucket and whether nobody asks; opened the first time."""
+    def get(self, key: tuple[object, ...], opener: Callable[[], ObjectStore]) -> ObjectStore:
+        """Return the store for endpoint, bucket and who asks and pays; opened the first time."""
         with self._lock:
             if key not in self._stores:
                 self._stores[key] = opener()

@@ -42,6 +42,10 @@ _NOT_BY_KEY = ("exporttree", "importtree", "bucketversioning")
 """Parameters of remotes whose objects have the names of files."""
 
 
+INHERITED = ("encryption", "chunk", "cipher", "cipherkeys", "mac")
+"""Parameters that a remote made with ``--sameas`` has from the other, and never of its own."""
+
+
 @dataclass(frozen=True)
 class SpecialRemote:
     """A special remote of the git-annex branch."""
@@ -61,6 +65,13 @@ class SpecialRemote:
     def id(self) -> str:
         """Return the UUID under which the configuration is recorded."""
         return self.config_uuid or self.uuid
+
+    @property
+    def own_parameters(self) -> Mapping[str, str]:
+        """Return what is recorded of itself, without what it has from another one (``--sameas``)."""
+        if self.config_uuid is None:
+            return self.parameters
+        return {name: value for name, value in self.parameters.items() if name not in INHERITED}
 
     @property
     def is_s3(self) -> bool:
@@ -301,8 +312,7 @@ def _special_remote(
 
 def _inherited(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return what a ``--sameas`` remote takes over from the other: how content is encoded."""
-    shared = ("encryption", "chunk", "cipher", "cipherkeys", "mac")
-    return {name: parameters[name] for name in shared if name in parameters}
+    return {name: parameters[name] for name in INHERITED if name in parameters}
 
 
 def _enabled(opened: git.Repo) -> dict[str, str]:

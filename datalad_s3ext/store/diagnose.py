@@ -20,10 +20,12 @@ from datalad_s3ext.credentials.model import Anonymous, Identity, Keys, Profile
 from datalad_s3ext.errors import S3xError
 from datalad_s3ext.providers.resolve import Connection
 from datalad_s3ext.store.base import NO_HEADERS
+from datalad_s3ext.store.extras import NO_EXTRAS, Extras
 from datalad_s3ext.store.lean_open import tls_context
 from datalad_s3ext.store.s3_answers import headers_of
 from datalad_s3ext.store.s3_client import make_client, session_for
 from datalad_s3ext.store.s3_errors import quotable, translated
+from datalad_s3ext.store.s3_extras import with_extras
 from datalad_s3ext.store.s3_place import place_of
 
 LINK_SECONDS = 60
@@ -91,16 +93,20 @@ class Inquiry:
         *,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
+        extras: Extras = NO_EXTRAS,
     ) -> None:
+        if isinstance(identity, Anonymous):
+            extras = extras.of_nobody()
         self.bucket = bucket
-        self.place = place_of(connection, identity, bucket)
-        self._client: Any = make_client(
+        self.place = place_of(connection, identity, bucket, extras)
+        client = make_client(
             connection, identity, bucket,
-            connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s,
+            connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s, extras=extras,
         )  # fmt: skip
+        self._client: Any = with_extras(client, extras)
         self._status = 0
         # the wildcard comes before botocore's own handler, which calls an unreadable 200 a 500
-        self._client.meta.events.register("before-parse.*.*", self._note_status)
+        client.meta.events.register("before-parse.*.*", self._note_status)
 
     def ask(self, operation: str, **parameters: Any) -> Reply:
         """Send one request, by botocore's name of it (``put_object``); the bucket is added."""

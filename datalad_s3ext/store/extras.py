@@ -28,10 +28,14 @@ class Extras:
     """Of a bucket that is made; sent where the preset knows that the service keeps any."""
     accelerate: bool = False
     """Use Amazon's hosts that are near the client."""
+    source: Extras | None = None
+    """What goes with reading from the bucket that objects are copied from, where it is another one."""
 
     def of_nobody(self) -> Extras:
         """Return what goes with requests without keys, to a place that nobody may have agreed to."""
-        return replace(self, requester_pays=False, customer_key=None, customer_key_source="")
+        return replace(
+            self, requester_pays=False, customer_key=None, customer_key_source="", source=None
+        )
 
 
 NO_EXTRAS = Extras()
@@ -49,17 +53,21 @@ def parameters_of(extras: Extras) -> Mapping[str, Mapping[str, str]]:
     """Return, for each operation as botocore's client calls it, the parameters to add to it.
 
     The key goes with the parts and the completion of an upload, too: S3 wants it wherever it computes
-    a checksum. A copy reads with it, and writes with it.
+    a checksum. A copy reads with that of its source, and writes with it.
     """
-    payer = {"RequestPayer": "requester"} if extras.requester_pays else {}
+    origin = extras.source or extras
+    payer, either = _payer(extras), {**_payer(extras), **_payer(origin)}
     key = _key_parameters("SSECustomer", extras.customer_key)
-    source = _key_parameters("CopySourceSSECustomer", extras.customer_key)
     wanted = (
         ((*_READS, *_WRITES, "list_parts"), {**payer, **key}),
-        (_COPIES, {**payer, **key, **source}),
+        (_COPIES, {**either, **key, **_key_parameters("CopySourceSSECustomer", origin.customer_key)}),
         (_OTHERS, payer),
     )
     return {name: added for names, added in wanted for name in names if added}
+
+
+def _payer(extras: Extras) -> dict[str, str]:
+    return {"RequestPayer": "requester"} if extras.requester_pays else {}
 
 
 def _key_parameters(prefix: str, key: bytes | None) -> dict[str, str]:

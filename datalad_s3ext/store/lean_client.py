@@ -25,6 +25,7 @@ from botocore.exceptions import (
 from datalad_s3ext import __version__
 from datalad_s3ext.providers.schema import NOTHING
 from datalad_s3ext.store import lean_headers
+from datalad_s3ext.store.base import CHECKSUMS
 from datalad_s3ext.store.lean_body import LeanBody, Raw
 from datalad_s3ext.store.lean_documents import fields_of, parts_document
 from datalad_s3ext.store.lean_http import (
@@ -57,7 +58,7 @@ _TEXTS = {
     "x-amz-server-side-encryption-customer-algorithm": "SSECustomerAlgorithm",
     "x-amz-restore": "Restore",
     "x-amz-archive-status": "ArchiveStatus",
-    "x-amz-checksum-sha256": "ChecksumSHA256",
+    **{f"x-amz-checksum-{name.lower()}": f"Checksum{name}" for name in CHECKSUMS},
     "x-amz-checksum-type": "ChecksumType",
 }
 _META = "x-amz-meta-"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from datalad_s3ext.errors import TransientError
-from datalad_s3ext.store.archive import Tier
 from datalad_s3ext.store.base import (
     DEFAULT_PUT,
     Body,
@@ -33,6 +32,7 @@ from datalad_s3ext.store.resuming import Opened, ResumingReader
 if TYPE_CHECKING:
     from datalad_s3ext.credentials.model import Identity
     from datalad_s3ext.providers.resolve import Connection
+    from datalad_s3ext.store.archive import Tier
     from datalad_s3ext.store.throttled import Throttle
 
 _T = TypeVar("_T")

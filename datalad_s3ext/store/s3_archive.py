@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datalad_s3ext.errors import S3xError
-from datalad_s3ext.store.archive import Tier
 from datalad_s3ext.store.s3_core import S3Core
+
+if TYPE_CHECKING:
+    from datalad_s3ext.store.archive import Tier
 
 _ASKED_BEFORE = "RestoreAlreadyInProgress"
 _ACCEPTED = 202

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from datalad_s3ext.errors import AccessDenied, CredentialsError, IntegrityError, NotS3, Unsupported
-from datalad_s3ext.store.base import CUSTOMER, ObjectInfo
+from datalad_s3ext.store.base import CHECKSUMS, CUSTOMER, ObjectInfo
 from datalad_s3ext.store.pinned import version_parameter
 from datalad_s3ext.store.s3_answers import Answer, info_of_head, info_of_row
 from datalad_s3ext.store.s3_core import S3Core
@@ -41,7 +41,10 @@ class S3Versions(S3Core):
         info = info_of_head(name, answer, self.place.endpoint)
         self._believe(answer)
         by = CUSTOMER if answer.get("SSECustomerAlgorithm") else answer.get("ServerSideEncryption")
-        return replace(info, sha256=whole_sha256(answer, info.etag), encryption=by)
+        return replace(
+            info, sha256=whole_sha256(answer, info.etag),
+            checksums=whole_checksums(answer, info.etag), encryption=by,
+        )  # fmt: skip
 
     def list_versions(self, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield the newest version of each object that is there, over all pages."""
@@ -94,19 +97,22 @@ class S3Versions(S3Core):
         return answer
 
 
-def whole_sha256(answer: Answer, etag: str) -> bytes | None:
-    """Return the SHA-256 of all bytes of an object, if the answer to HEAD tells it.
+def whole_checksums(answer: Answer, etag: str) -> dict[str, str]:
+    """Return the checksums of all bytes of an object that the answer to HEAD tells.
 
     A checksum of the parts' checksums, as multipart uploads have, is none.
     """
-    text = str(answer.get("ChecksumSHA256") or "")
     kind = answer.get("ChecksumType")
-    if not text or "-" in text or kind not in (None, "FULL_OBJECT"):
-        return None
-    if kind is None and "-" in etag:
-        return None
+    if kind not in (None, "FULL_OBJECT") or (kind is None and "-" in etag):
+        return {}
+    told = {name: str(answer.get(f"Checksum{name}") or "") for name in CHECKSUMS}
+    return {name: text for name, text in told.items() if text and "-" not in text}
+
+
+def whole_sha256(answer: Answer, etag: str) -> bytes | None:
+    """Return the SHA-256 among them, if it is one."""
     try:
-        digest = b64decode(text, validate=True)
+        digest = b64decode(whole_checksums(answer, etag).get("SHA256", ""), validate=True)
     except binascii.Error:
         return None
     return digest if len(digest) == SHA256_BYTES else None

@@ -11,8 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from datalad_s3ext.store.archive import Tier
 from datalad_s3ext.store.base import (
     DEFAULT_PUT,
     Body,
@@ -24,6 +24,9 @@ from datalad_s3ext.store.base import (
     Stored,
 )
 from datalad_s3ext.units import KIB
+
+if TYPE_CHECKING:
+    from datalad_s3ext.store.archive import Tier
 
 BURST_S = 0.1
 """So much unused time may be made up for: a thread on a busy machine wakes late."""

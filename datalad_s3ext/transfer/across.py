@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from datalad_s3ext.errors import (
     IntegrityError,
@@ -23,6 +24,7 @@ from datalad_s3ext.errors import (
 from datalad_s3ext.providers.schema import Capabilities
 from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt
 from datalad_s3ext.transfer.copy import Copying, copy_object
+from datalad_s3ext.transfer.likeness import Likeness, likeness
 from datalad_s3ext.transfer.plan import Span, cut, part_bytes
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.source import UploadRules
@@ -42,20 +44,33 @@ class End:
     rules: UploadRules
 
 
-class Digest:
+class Judge(Protocol):
     """Takes the bytes of an object in order, and objects at the end when they are wrong."""
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes, /) -> None:
         """Take the next bytes."""
 
     def check(self) -> None:
         """Raise `IntegrityError` when what was taken is not what it should be."""
 
 
+class Digest(Judge):
+    """Takes all for right."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take the next bytes."""
+
+    def check(self) -> None:
+        """Find nothing wrong."""
+
+
 def copy_at_server(
     source: ObjectInfo, target: End, name: str, abilities: Capabilities, pool: Pool
-) -> None:
+) -> tuple[ObjectInfo, Likeness]:
     """Have the service copy `source`, which names its bucket, to the object `name`.
+
+    `source` should be what `ObjectStore.describe` says of it. Returned is what it says of the copy, and
+    whether, and by what, both are the same.
 
     Raises
     ------
@@ -66,25 +81,72 @@ def copy_at_server(
     """
     quiet = replace(target.rules, etags=EtagTrust(known_to_be_md5=False))
     wanted = replace(source, storage_class=target.rules.options.storage_class)
-    etag = copy_object(Copying(target.store, quiet, abilities, pool), wanted, name)
-    found = target.store.head(name)
-    both = {etag or found.etag, source.etag}
-    if found.size_bytes == source.size_bytes and not _differ(target.rules.etags, *sorted(both)):
-        return
+    copy_object(Copying(target.store, quiet, abilities, pool), wanted, name)
+    found = target.store.describe(name)
+    answer = likeness(source, found, target.rules.etags)
+    if answer.is_same is not False:
+        return found, answer
     target.store.delete(name)
     raise IntegrityError(
-        f"the service's copy of {source.name} has another size or checksum and was deleted again",
+        f"the service's copy of {source.name} has another {answer.by} and was deleted again",
         remedy="run the command again with --way stream",
     )
 
 
-def _differ(trust: EtagTrust, etag: str, other: str = "") -> bool:
-    are_comparable = bool(other) and "-" not in etag + other
-    return are_comparable and trust.raises_doubt(etag, other)
+def confirm_copy(
+    source: ObjectStore, info: ObjectInfo, target: ObjectStore, name: str, digest: Judge | None,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Read the object `name` of the target, whole, and compare it; delete it when it is wrong.
+
+    It is compared with what `digest` expects, without one with the object of the source, which is
+    read, too.
+
+    Raises
+    ------
+    IntegrityError
+        It is not what it should be.
+    """
+    expected = digest or _Reference(source, info, on_bytes)
+    for data in _all_of(target, name):
+        expected.update(data)
+        on_bytes(len(data))
+    try:
+        expected.check()
+    except IntegrityError as error:
+        target.delete(name)
+        raise IntegrityError(
+            f"{name}, read back, is not what it should be and was deleted again",
+            remedy="run the command again, with --way stream",
+        ) from error
+
+
+class _Reference(Judge):
+    """Compares what it takes with an object elsewhere."""
+
+    def __init__(self, source: ObjectStore, info: ObjectInfo, on_bytes: Callable[[int], None]) -> None:
+        self._source, self._info, self._on_bytes = source, info, on_bytes
+        self._hash = hashlib.sha256()
+
+    def update(self, data: bytes, /) -> None:
+        self._hash.update(data)
+
+    def check(self) -> None:
+        wanted = hashlib.sha256()
+        for data in _all_of(self._source, self._info.name, self._info.etag):
+            wanted.update(data)
+            self._on_bytes(len(data))
+        if wanted.digest() != self._hash.digest():
+            raise IntegrityError(f"the copy of {self._info.name} differs from it")
+
+
+def _all_of(store: ObjectStore, name: str, if_match: str | None = None) -> Iterator[bytes]:
+    with store.get(name, if_match=if_match) as answer:
+        yield from iter(lambda: answer.read(MIB), b"")
 
 
 def stream(
-    source: ObjectStore, info: ObjectInfo, target: End, name: str, digest: Digest,
+    source: ObjectStore, info: ObjectInfo, target: End, name: str, digest: Judge,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> None:  # fmt: skip
     """Read an object and store it as `name` elsewhere, in pieces that are compared on the way.
@@ -141,7 +203,7 @@ class _Parts:
     info: ObjectInfo
     target: End
     name: str
-    digest: Digest
+    digest: Judge
     on_bytes: Callable[[int], None]
 
     def run(self, spans: list[Span]) -> None:

@@ -102,6 +102,66 @@ def test_content_that_is_wrong_is_not_passed_on(
     assert annex.uuid("b") not in copies(annex, name)
 
 
+def test_it_is_told_what_a_copy_by_the_service_rests_on(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    annex.run("git", "config", "annex.backend", "SHA256E")
+    files = {"small": b"1", "summed": b"2", "large": pattern(12 * MIB)}
+    content = add_all(annex, files)
+    annex.init_s3x(keys, bucket_name, "partsize=5MiB", name="a")
+    annex.init_s3x(keys, f"{bucket_name}-b", name="b")
+    annex.annex("copy", "--to", "a", "small", "large")
+    annex.annex("enableremote", "a", "checksum=sha256")
+    annex.annex("copy", "--to", "a", "summed")
+
+    records = copy(annex, way="server")
+
+    assert {one["status"] for one in records} == {"ok"}, records
+    by = {one["key"]: (one["compared_by"], one["message"]) for one in records}
+    assert by[content["small"]][0] == "ETag"
+    assert by[content["summed"]] == ("key", "copied by the service; compared with its key")
+    assert by[content["large"]][0] == "size"
+    assert "--verify" in by[content["large"]][1]
+
+
+@pytest.mark.parametrize("backend", ["SHA256E", "MD5E"])
+def test_a_copy_by_the_service_of_wrong_content_is_found_out(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str, backend: str
+) -> None:
+    """With MD5 keys by what the service says; else by reading back what was copied."""
+    annex.run("git", "config", "annex.backend", backend)
+    content, other = add_all(annex, {"one": b"1"}), f"{bucket_name}-b"
+    for remote, bucket in {"a": bucket_name, "b": other}.items():
+        annex.init_s3x(keys, bucket, name=remote)
+    annex.annex("copy", "--to", "a", "one")
+    boto3_client(keys).put_object(Bucket=bucket_name, Key=content["one"], Body=b"2")
+
+    (record,) = copy(annex, way="server", verify=backend == "SHA256E")
+
+    assert record["status"] == "error", record
+    assert "deleted again" in record["message"]
+    assert object_names(keys, other) == {"annex-uuid"}
+    assert annex.uuid("b") not in copies(annex, "one")
+
+
+def test_what_is_there_already_is_read_and_mended_when_it_is_wrong(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    content, other = add_all(annex, {"one": b"1"}), f"{bucket_name}-b"
+    for remote, bucket in {"a": bucket_name, "b": other}.items():
+        annex.init_s3x(keys, bucket, name=remote)
+    annex.annex("copy", "--to", "a", "one")
+    boto3_client(keys).put_object(Bucket=other, Key=content["one"], Body=b"2")
+
+    (record,) = copy(annex, verify=True)
+
+    assert (record["status"], record["compared_by"]) == ("ok", "read back"), record
+    assert object_bytes(keys, other, content["one"]) == b"1"
+    annex.annex("setpresentkey", content["one"], annex.uuid("b"), "0")
+    (again,) = copy(annex, verify=True)
+    assert (again["status"], again["compared_by"]) == ("notneeded", "read back")
+
+
 def test_what_only_git_annex_can_copy_is_refused(
     annex: AnnexRepo, keys: Endpoint, bucket_name: str
 ) -> None:
@@ -169,8 +229,9 @@ def test_an_old_key_with_a_blank_is_recorded_too(
     boto3_client(keys).put_object(Bucket=bucket_name, Key=key, Body=b"old")
     annex.annex("setpresentkey", key, annex.uuid("a"), "1")
 
-    (record,) = copy(annex, all_keys=True)
+    (record,) = copy(annex, all_keys=True, verify=True)
 
     assert (record["status"], record["type"]) == ("ok", "key")
+    assert record["compared_by"] == "read back"
     assert record["message"].startswith(key)
     assert annex.annex("findkeys", "--in=b").stdout.splitlines() == [key]

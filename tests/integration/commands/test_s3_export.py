@@ -81,6 +81,7 @@ def test_datalad_push_exports(annex: AnnexRepo, keys: Endpoint, bucket_name: str
     init_export(annex, keys, bucket_name, "annexobjects=yes")
     (record,) = export(annex, on_push="yes")
     assert record["status"] == "ok", record["message"]
+    assert [one["status"] for one in export(annex, on_push="yes")] == ["notneeded"]
     commit(annex, {f"file {number}": str(number).encode() for number in range(4)})
 
     records = push(to="s3", dataset=str(annex.path), **QUIET)
@@ -89,7 +90,7 @@ def test_datalad_push_exports(annex: AnnexRepo, keys: Endpoint, bucket_name: str
     assert in_tree(keys, bucket_name) == {f"file {number}" for number in range(4)}
     exported = [one for one in records if one["action"] == "s3_export"]
     assert sum(one["type"] == "sibling" and one["status"] == "ok" for one in exported) == 1
-    export(annex, on_push="no")
+    assert [export(annex, on_push="no")[0]["status"] for _ in range(2)] == ["ok", "notneeded"]
     commit(annex, {"later": b"content"})
     push(to="s3", dataset=str(annex.path), **QUIET)
     assert "later" not in in_tree(keys, bucket_name)

@@ -122,6 +122,14 @@ def test_where_rclone_keeps_objects(kind: str, given: dict[str, str], place: tup
     assert rclone_place(found) == place
 
 
+def test_what_only_a_key_of_ones_own_reads_does_not_become_builtin() -> None:
+    recorded = remote("s3x", bucket="b", sse="customer")
+
+    assert to("s3x", recorded).parameters["sse"] == "customer"
+    with pytest.raises(ConfigError, match="cannot send"):
+        to("S3", recorded)
+
+
 def test_folders_of_rclone_are_refused() -> None:
     for given in ({"prefix": "b"}, {"prefix": "b", "rclone_layout": "directory"}):
         with pytest.raises(ConfigError, match="layout"):

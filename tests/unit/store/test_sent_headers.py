@@ -199,6 +199,22 @@ def test_requests_without_keys_carry_no_secret(server: RawServer) -> None:
     assert not any(header.startswith("x-amz-") for header in headers_of(server.requests[0]))
 
 
+def test_a_copy_from_another_bucket_carries_what_that_bucket_wants(server: RawServer) -> None:
+    stored = answer("200 OK", b"", 'ETag: "e"')
+    server.connections = [[answer("200 OK", COPIED)], [stored]]
+    source = Extras(requester_pays=True, customer_key=KEY)
+    store = opened(server.url, Extras(customer_key=bytes(32), source=source))
+
+    store.copy(SOURCE, "to")
+    store.put("a", io.BytesIO(b"12345"), 5)
+
+    copied, sent = (headers_of(request) for request in server.requests)
+    assert copied.items() >= {**SOURCE_KEY, **PAYER}.items()
+    assert copied[f"{_SSE_C}key"] == b64encode(bytes(32)).decode() == sent[f"{_SSE_C}key"]
+    assert not {*SOURCE_KEY, *PAYER} & sent.keys()
+    assert source.of_nobody() == Extras(source=source).of_nobody() == Extras()
+
+
 def test_the_key_is_not_shown() -> None:
     shown = repr(Extras(customer_key=KEY))
 

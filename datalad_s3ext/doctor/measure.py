@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from datalad_s3ext.credentials.model import Anonymous
 from datalad_s3ext.doctor import checksums
-from datalad_s3ext.doctor.bucket import is_denied
+from datalad_s3ext.doctor.bench import Bench, Measured, md5_of, why
 from datalad_s3ext.doctor.findings import Finding, ok, skipped, unknown, warning
+from datalad_s3ext.doctor.parts import multipart
 from datalad_s3ext.doctor.service import ask_as_anybody
 from datalad_s3ext.doctor.subject import Examination
 from datalad_s3ext.doctor.workplace import Workplace
@@ -29,34 +29,6 @@ _NOT_NOW = frozenset({0, 408, 429})
 """No answer at all, one that gave up, or too many requests."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One capability as it was found."""
-
-    field: str
-    """As the preset calls it (``listing.version``), or a name of our own without a dot."""
-    value: object
-    """``None``: it could not be found out."""
-    text: str
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """What a measurement works with: a place of its own that holds one object named ``object``."""
-
-    examination: Examination
-    workplace: Workplace
-    data: bytes
-    etag: str
-
-    @property
-    def inquiry(self) -> Inquiry:
-        return self.workplace.inquiry
-
-    def read(self, **parameters: Any) -> Reply:
-        return self.inquiry.ask("get_object", Key=self.workplace.name("object"), **parameters)
-
-
 def capabilities(examination: Examination) -> Iterator[Finding]:
     """Measure, compare with the preset, and note the values in the examination."""
     inquiry = examination.inquiry
@@ -71,9 +43,9 @@ def capabilities(examination: Examination) -> Iterator[Finding]:
         data = secrets.token_bytes(_BYTES)
         stored = workplace.put("object", data)
         if not stored.done:
-            yield unknown(STAGE, f"nothing was measured, for no object could be stored: {_why(stored)}")
+            yield unknown(STAGE, f"nothing was measured, for no object could be stored: {why(stored)}")
             return
-        bench = _Bench(examination, workplace, data, bare_etag(str(stored.data.get("ETag") or "")))
+        bench = Bench(examination, workplace, data, bare_etag(str(stored.data.get("ETag") or "")))
         for measure in MEASUREMENTS:
             for measured in measure(bench):
                 if measured.value is not None:
@@ -115,7 +87,7 @@ def _claims_more(stated: object, found: object) -> bool:
 # -- the measurements ------------------------------------------------------------------------------
 
 
-def _listing(bench: _Bench) -> Iterator[Measured]:
+def _listing(bench: Bench) -> Iterator[Measured]:
     names = sorted([f"list/{number}" for number in range(4)] + [f"list/{_ODD_NAME}"])
     wanted = [bench.workplace.name(name) for name in names]
     try:
@@ -125,7 +97,7 @@ def _listing(bench: _Bench) -> Iterator[Measured]:
         if not (is_encoded := version is not None):
             version, found = _first_that_works(bench, wanted, url_encoding=False)
     except _NoAnswer as error:
-        yield Measured("listing.version", None, f"lists: {_why(error.reply)}")
+        yield Measured("listing.version", None, f"lists: {why(error.reply)}")
         return
     text = {2: "lists come complete and in order, page by page (version 2)",
             1: "lists of version 2 are not complete or not in order; version 1 works"}  # fmt: skip
@@ -140,7 +112,7 @@ def _listing(bench: _Bench) -> Iterator[Measured]:
 
 
 def _first_that_works(
-    bench: _Bench, wanted: list[str], *, url_encoding: bool
+    bench: Bench, wanted: list[str], *, url_encoding: bool
 ) -> tuple[Literal[1, 2] | None, list[str]]:
     """Return the version of lists that gives all plain names page by page, and all that it gives."""
     plain = [name for name in wanted if _ODD_NAME not in name]
@@ -153,7 +125,7 @@ def _first_that_works(
     return None, []
 
 
-def _asking(bench: _Bench, table: str, **values: object) -> Inquiry:
+def _asking(bench: Bench, table: str, **values: object) -> Inquiry:
     """Return another inquiry, as if the preset had said `values` in `table`."""
     subject = bench.examination.subject
     provider = subject.connection.provider
@@ -167,7 +139,7 @@ class _NoAnswer(Exception):
     """The service was busy or silent, which is neither yes nor no: what is saved counts for long."""
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(_why(reply))
+        super().__init__(why(reply))
         self.reply = reply
 
 
@@ -176,7 +148,7 @@ def _require_answer(reply: Reply) -> None:
         raise _NoAnswer(reply)
 
 
-def _pages(bench: _Bench, inquiry: Inquiry, version: int) -> list[str] | None:
+def _pages(bench: Bench, inquiry: Inquiry, version: int) -> list[str] | None:
     """Return all names as listed by pages of two; ``None`` when refused or without end."""
     names: list[str] = []
     after: dict[str, str] = {}
@@ -197,20 +169,20 @@ def _pages(bench: _Bench, inquiry: Inquiry, version: int) -> list[str] | None:
     return None
 
 
-def _ranges(bench: _Bench) -> Iterator[Measured]:
+def _ranges(bench: Bench) -> Iterator[Measured]:
     reply = bench.read(Range="bytes=10-19")
     is_good = reply.done and reply.data.get("Body") == bench.data[10:20]
     words = "parts of objects can be read" if is_good else "a part of an object cannot be read"
     yield Measured("ranges", is_good if reply.status else None, f"{words} (Range)")
 
 
-def _conditions(bench: _Bench) -> Iterator[Measured]:
+def _conditions(bench: Bench) -> Iterator[Measured]:
     reply = bench.read(IfMatch='"00000000000000000000000000000000"')
     if reply.done or reply.status == 412:
         words = "is heeded" if reply.status == 412 else "is ignored"
         yield Measured("if_match", reply.status == 412, f"If-Match {words} when reading")
     else:
-        yield Measured("if_match", None, f"If-Match when reading is refused: {_why(reply)}")
+        yield Measured("if_match", None, f"If-Match when reading is refused: {why(reply)}")
     again = bench.workplace.put("object", b"other", IfNoneMatch="*")
     if again.done:
         bench.workplace.put("object", bench.data)
@@ -220,13 +192,13 @@ def _conditions(bench: _Bench) -> Iterator[Measured]:
         text = "If-None-Match is heeded: an object can be written only if it is not there"
         yield Measured("capabilities.conditional_put", True, text)
     elif again.status in (400, 409, 501):
-        text = f"If-None-Match is refused: {_why(again)}"
+        text = f"If-None-Match is refused: {why(again)}"
         yield Measured("capabilities.conditional_put", False, text)
     else:
-        yield Measured("capabilities.conditional_put", None, f"If-None-Match: {_why(again)}")
+        yield Measured("capabilities.conditional_put", None, f"If-None-Match: {why(again)}")
 
 
-def _checksums(bench: _Bench) -> Iterator[Measured]:
+def _checksums(bench: Bench) -> Iterator[Measured]:
     accepted, verified = [], []
     for name in checksums.DIGESTS:
         right = bench.workplace.put("checksum", bench.data, **checksums.parameter(name, bench.data))
@@ -244,7 +216,7 @@ def _checksums(bench: _Bench) -> Iterator[Measured]:
     yield Measured("upload.verified_checksums", verified, text)
 
 
-def _verifies_parts(bench: _Bench, name: str) -> bool:
+def _verifies_parts(bench: Bench, name: str) -> bool:
     """Tell whether the checksum `name` of a part was seen to be verified, and the whole to appear."""
     _, upload_id = bench.workplace.begin_upload("sum", ChecksumAlgorithm=name)
     if not upload_id:
@@ -265,7 +237,7 @@ def _is_refused(reply: Reply) -> bool:
     return 400 <= reply.status < 500 and reply.status not in _NOT_NOW
 
 
-def _automatic_checksums(bench: _Bench) -> Iterator[Measured]:
+def _automatic_checksums(bench: Bench) -> Iterator[Measured]:
     field = "requests.checksum_mode"
     try:
         other = _asking(bench, "requests", checksum_mode="when_supported")
@@ -281,80 +253,20 @@ def _automatic_checksums(bench: _Bench) -> Iterator[Measured]:
         text = "the checksums that S3 libraries add by themselves (since 2025) are taken"
         yield Measured(field, "when_supported", text)
     elif stored.done or 400 <= stored.status < 500 or stored.status == 501:
-        why = "the object came back changed" if stored.done else _why(stored)
-        text = f"the checksums that S3 libraries add by themselves (since 2025) are not taken: {why}"
+        reason = "the object came back changed" if stored.done else why(stored)
+        text = f"the checksums that S3 libraries add by themselves (since 2025) are not taken: {reason}"
         yield Measured(field, "when_required", text)
     else:
-        yield Measured(field, None, f"the library's own checksums: {_why(stored)}")
+        yield Measured(field, None, f"the library's own checksums: {why(stored)}")
 
 
-def _etags(bench: _Bench) -> Iterator[Measured]:
-    is_md5 = bench.etag.lower() == _md5(bench.data).hex()
+def _etags(bench: Bench) -> Iterator[Measured]:
+    is_md5 = bench.etag.lower() == md5_of(bench.data).hex()
     words = "is the MD5 of its bytes" if is_md5 else "is not the MD5 of its bytes"
     yield Measured("upload.etag_is_md5", is_md5, f"the ETag of an object {words}")
 
 
-def _multipart(bench: _Bench) -> Iterator[Measured]:
-    begun, upload_id = bench.workplace.begin_upload("parts")
-    if not begun.done:
-        yield Measured("upload.part_etag_is_md5", None, f"uploads in parts: {_why(begun)}")
-        return
-    where = {"Key": bench.workplace.name("parts"), "UploadId": upload_id}
-    parts = [
-        bench.inquiry.ask("upload_part", **where, PartNumber=number, Body=bench.data)
-        for number in (1, 2)
-    ]
-    if not all(part.done for part in parts):
-        yield Measured("upload.part_etag_is_md5", None, f"uploads in parts: {_why(parts[-1])}")
-        return
-    etags = [str(part.data.get("ETag") or "") for part in parts]
-    yield _part_etag(bench, etags)
-    source = {"Bucket": bench.inquiry.bucket, "Key": bench.workplace.name("object")}
-    copied = bench.inquiry.ask("upload_part_copy", **where, PartNumber=3, CopySource=source)
-    yield _part_copy(copied)
-    rows = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, start=1)]
-    done = bench.workplace.complete("parts", upload_id, rows)
-    yield _small_parts(done)
-    if not done.done:
-        rows = rows[:1]
-        done = bench.workplace.complete("parts", upload_id, rows)
-    if done.done:
-        yield _whole_etag(bench, done, len(rows))
-
-
-def _part_etag(bench: _Bench, etags: list[str]) -> Measured:
-    is_md5 = bare_etag(etags[0]).lower() == _md5(bench.data).hex()
-    words = "is the MD5 of its bytes" if is_md5 else "is not the MD5 of its bytes"
-    return Measured("upload.part_etag_is_md5", is_md5, f"the ETag of a part {words}")
-
-
-def _part_copy(copied: Reply) -> Measured:
-    field = "capabilities.upload_part_copy"
-    if copied.done:
-        return Measured(field, True, "large objects can be copied inside the service, in parts")
-    if 400 <= copied.status < 500 or copied.status == 501:
-        value = None if is_denied(copied) else False
-        return Measured(field, value, f"copying in parts is refused: {_why(copied)}")
-    return Measured(field, None, f"copying in parts: {_why(copied)}")
-
-
-def _small_parts(done: Reply) -> Measured:
-    if done.done:
-        return Measured("small_parts", True, "parts may be smaller than 5 MiB")
-    if done.code == "EntityTooSmall":
-        return Measured("small_parts", False, "parts must have 5 MiB or more, but for the last")
-    return Measured("small_parts", None, f"two small parts: {_why(done)}")
-
-
-def _whole_etag(bench: _Bench, done: Reply, count: int) -> Measured:
-    wanted = f"{_md5(_md5(bench.data) * count).hex()}-{count}"
-    is_md5 = bare_etag(str(done.data.get("ETag") or "")).lower() == wanted
-    words = "is" if is_md5 else "is not"
-    text = f"the ETag of an object uploaded in parts {words} the MD5 of their MD5s"
-    return Measured("upload.multipart_etag_is_md5_of_md5s", is_md5, text)
-
-
-def _links(bench: _Bench) -> Iterator[Measured]:
+def _links(bench: Bench) -> Iterator[Measured]:
     extras = bench.examination.extras
     if extras.customer_key is not None or extras.requester_pays:
         text = "links that end by themselves (presigned) were not tried: here requests need headers"
@@ -374,7 +286,7 @@ def _links(bench: _Bench) -> Iterator[Measured]:
     yield Measured("public", value, words if status else "whether everybody can read is not known")
 
 
-def _fetched(bench: _Bench, url: str) -> tuple[int, bytes]:
+def _fetched(bench: Bench, url: str) -> tuple[int, bytes]:
     """Return status and body of a GET without keys; status 0 when nothing came."""
     import urllib3
 
@@ -385,20 +297,10 @@ def _fetched(bench: _Bench, url: str) -> tuple[int, bytes]:
     return answer.status, answer.body
 
 
-def _why(reply: Reply) -> str:
-    """Return in few words why something was refused."""
-    words = ": ".join(text for text in (reply.code, reply.said) if text)
-    return words or (f"status {reply.status}" if reply.status else "no answer")
-
-
 def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _md5(data: bytes) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
-
-
-MEASUREMENTS: tuple[Callable[[_Bench], Iterator[Measured]], ...] = (
-    _listing, _ranges, _conditions, _checksums, _automatic_checksums, _etags, _multipart, _links,
+MEASUREMENTS: tuple[Callable[[Bench], Iterator[Measured]], ...] = (
+    _listing, _ranges, _conditions, _checksums, _automatic_checksums, _etags, multipart, _links,
 )  # fmt: skip

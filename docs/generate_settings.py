@@ -22,7 +22,7 @@ BUILTIN = {
     "storageclass": "also rules by size; a class that the preset's service lacks is refused",
     "restore": "also all other chunks of the file at once; tier and days as in built-in",
     "fileprefix": SAME,
-    "publicurl": SAME,
+    "publicurl": "same meaning; without keys, unsigned requests to the service are tried first",
     "x-amz-tagging": "also for objects made of parts",
     "public": "``yes`` is refused: give a policy and ``publicurl``, or ``acl=public-read``",
     "mungekeys": "refused: items of the Internet Archive stay with ``type=S3``",

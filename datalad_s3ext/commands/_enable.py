@@ -20,6 +20,7 @@ from datalad_s3ext.commands._access import Access, Choice
 from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import bring_up_to_date, enable, wrong_type_config
 from datalad_s3ext.commands._extras import extras_of
+from datalad_s3ext.commands._public import check_public_url
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
 from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
@@ -27,6 +28,7 @@ from datalad_s3ext.providers.resolve import Connection
 from datalad_s3ext.repo import annex, remotes
 from datalad_s3ext.repo.marker import check_marker
 from datalad_s3ext.repo.remotes import SpecialRemote
+from datalad_s3ext.store.probe import retold
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class Enabler:
 
         def check(identity: Identity) -> None:
             self.consent.require(path, remote, connection, identity)
-            _check_reading(path, remote, connection, identity)
+            _check_anyhow(path, remote, connection, identity)
 
         identity = _working_identity(access, kept, check, may_be_nobody=may_be_nobody)
         identity = identity if remote.is_ours else _access.builtin_keys(identity)
@@ -192,6 +194,22 @@ def _working_identity(
             raise refused from None
         return Anonymous()
     return identity
+
+
+def _check_anyhow(
+    path: Path, remote: SpecialRemote, connection: Connection, identity: Identity
+) -> None:
+    """Make sure that `identity` can read the bucket; for nobody's, ``publicurl`` is as good."""
+    try:
+        _check_reading(path, remote, connection, identity)
+    except S3xError as refused:
+        if not isinstance(identity, Anonymous) or "publicurl" not in remote.parameters:
+            raise
+        try:
+            check_public_url(path, remote)
+        except S3xError as error:
+            what = f"{refused.what}; its publicurl cannot be read either: {error.what}"
+            raise retold(refused, what, error.remedy or refused.remedy) from error
 
 
 def _check_reading(

@@ -14,6 +14,7 @@ from datalad_s3ext.commands._access import Access
 from datalad_s3ext.commands._datasets import bring_up_to_date, check_is_annex, enable
 from datalad_s3ext.commands._decide import Existing, Verdict, changed_parameters, decide, only
 from datalad_s3ext.commands._extras import PAYS, agrees_to_pay, extras_wished
+from datalad_s3ext.commands._public import is_public_url_of
 from datalad_s3ext.commands._settings import Wish, normal_prefix, parameters_of
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Identity, Keys
@@ -260,15 +261,21 @@ class Setup:
             return None
         if self.autoenable != "auto":
             return self.autoenable == "yes"
-        needs_url = self.wish.remote_type == "S3" and "publicurl" not in self.wish.settings
-        if needs_url or not _connect.anonymous_can_read(
-            self.wish.connection, self.wish.bucket, outcome.prefix, outcome.uuid
-        ):
+        if not self._is_public(path, outcome.prefix, outcome.uuid):
             return False
         annex.enable_remote(
             path, self.wish.name, {"autoenable": "true"}, env=_access.environment(identity)
         )
         return True
+
+    def _is_public(self, path: Path, prefix: str, uuid: str) -> bool:
+        """Tell whether it is proven that everybody can read; built-in reads from publicurl only."""
+        wish = self.wish
+        if wish.remote_type == "s3x" and _connect.anonymous_can_read(
+            wish.connection, wish.bucket, prefix, uuid
+        ):
+            return True
+        return is_public_url_of(path, only(remotes.special_remotes(path), wish.name))
 
     def _plan(self, path: Path, prefix: str, wanted: Mapping[str, str], verdict: Verdict) -> Outcome:
         """Say what would be done; nothing is contacted or written."""

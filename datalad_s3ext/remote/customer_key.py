@@ -9,17 +9,22 @@ import base64
 import binascii
 import os
 import re
+import secrets
 import shlex
 import stat
 import subprocess
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datalad_s3ext.errors import ConfigError, LocalError
-from datalad_s3ext.store.extras import CUSTOMER_KEY_BYTES
+from datalad_s3ext.errors import AccessDenied, ConfigError, LocalError
+from datalad_s3ext.store.extras import CUSTOMER_KEY_BYTES, Extras
 
 if TYPE_CHECKING:
     from datalad_s3ext.remote.local import LocalChoices
+    from datalad_s3ext.remote.place import Place
+    from datalad_s3ext.store.base import ObjectStore
 
 KEY_FILE_VARIABLE = "S3X_SSE_C_KEY_FILE"
 COMMAND_TIMEOUT_S = 120
@@ -53,6 +58,41 @@ def read_customer_key(choices: LocalChoices) -> tuple[bytes, str]:
         remedy="get the file with the key from whoever set the remote up, then: "
         "git config remote.NAME.s3x-sse-c-key-file FILE",
     )
+
+
+def check_encryption(place: Place, *, requester_pays: bool) -> None:
+    """Make sure that the service encrypts with the key it is given. An object is stored, and removed.
+
+    Raises
+    ------
+    ConfigError
+        It takes the key and ignores it: what was stored with the key is read without.
+    """
+    from datalad_s3ext.store.s3 import open_store
+
+    name = f"{place.layout.prefix}.datalad-s3ext-probe-{secrets.token_hex(16)}"
+    extras = Extras(requester_pays=requester_pays)
+    without_key = open_store(place.connection, place.identity, place.store.bucket, extras=extras)
+    place.store.put(name, BytesIO(b"1"), 1)
+    try:
+        is_ignored = _is_readable(without_key, name)
+    finally:
+        without_key.close()
+        with suppress(AccessDenied):  # some keys may not remove anything
+            place.store.delete(name)
+    if is_ignored:
+        raise ConfigError(
+            "the service takes the key for sse=customer and does not encrypt with it",
+            remedy="leave out sse=customer, and have git-annex encrypt: encryption=shared",
+        )
+
+
+def _is_readable(store: ObjectStore, name: str) -> bool:
+    try:
+        store.head(name)
+    except (ConfigError, AccessDenied):
+        return False
+    return True
 
 
 def _in_file(path: Path) -> bytes:

@@ -22,8 +22,10 @@ from datalad_s3ext.remote.links import LinkRequests
 from datalad_s3ext.remote.local import LocalChoices, read_choices
 from datalad_s3ext.remote.messages import HungUp
 from datalad_s3ext.remote.place import Place, connect, foreign_marker, load_preset, open_place
-from datalad_s3ext.remote.settings import SETTINGS
+from datalad_s3ext.remote.public import PublicRequests
+from datalad_s3ext.remote.settings import CUSTOMER_KEY, SETTINGS
 from datalad_s3ext.remote.shared import Shared
+from datalad_s3ext.remote.url_objects import may_be_at_url
 from datalad_s3ext.remote.versions import VersionRequests
 from datalad_s3ext.repo.keys import parse_key
 
@@ -36,7 +38,9 @@ COST_NETWORK = 200
 """git-annex's "expensive", its default for remotes across a network."""
 
 
-class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests, LinkRequests):
+class S3xRemote(
+    VersionRequests, ArchiveRequests, ExportRequests, ImportRequests, LinkRequests, PublicRequests
+):
     """The special remote as one job sees it.
 
     Methods raise annexremote's `RemoteError` with one line that says what failed, why, and what to do.
@@ -56,8 +60,11 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
         with self._reported():
             try:
                 place = self._open(anonymous=False, prefer_environment=True)
+                if not self._is_new():
+                    self._require_keys(place)
                 check_storage_classes(self._shared.settings(self.annex), place.connection.provider)
                 self._ensure_bucket(place)
+                self._ensure_encryption(place)
                 self._ensure_marker(place)
                 self._ensure_versioning(place)
             except (CredentialsError, AccessDenied):
@@ -132,8 +139,8 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
                 found = self._looked_at(place, place.layout.of_key(key)).size_bytes
             except ObjectNotFound:
                 return self._is_at_url(key)
-            except AccessDenied:  # also of what is not there, where nobody may list
-                if self._is_at_url(key):
+            except S3xError as error:  # denied also where nobody may list, and it is not there
+                if may_be_at_url(error) and self._is_at_url(key):
                     return True
                 raise
             return expected in (None, found)
@@ -145,7 +152,9 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
                 self._remove_versions(key)
                 return
             place = self._for_writing()
-            place.store.delete(place.layout.of_key(key))
+            name = place.layout.of_key(key)
+            with self._or_only_at_url(place.store, name, key):
+                place.store.delete(name)
             self._forget_urls(key)
 
     # -- what it is ---------------------------------------------------------------------------
@@ -273,18 +282,21 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
 
     def _for_asking(self) -> Place:
         """Return the bucket to look for content in that may be dropped elsewhere if it is there."""
-        return self._unmoved(self._for_reading(), note=False)
+        place = self._unmoved(self._for_reading(), note=False)
+        if place.public is not None:
+            place.public.check_asking()
+        return place
 
     def _unmoved(self, place: Place, *, note: bool) -> Place:
         from datalad_s3ext.remote.moves import require_place
 
         git_dir, uuid = self._shared.git_dir(self.annex), self._shared.uuid(self.annex)
-        require_place(git_dir, uuid, place, note=note)
+        require_place(git_dir, uuid, place, note=note, agreed=self._shared.agreed_places)
         return place
 
     def _for_reading(self) -> Place:
         uuid = self._shared.uuid(self.annex)
-        return self._shared.places.for_reading(lambda anonymous: self._open(anonymous=anonymous), uuid)
+        return self._shared.places.for_reading(self._open_to_read, uuid)
 
     def _note_place(self, place: Place) -> None:
         from datalad_s3ext.remote.moves import note_place
@@ -292,11 +304,12 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
         told = note_place(self._shared.git_dir(self.annex), self._shared.uuid(self.annex), place)
         if told:
             self._tell(told)
+        self._note_public_url(place.layout)
 
     def _public_place(self) -> Place | None:
         """Return the bucket if everybody can read the remote's own marker: it is of use for reading."""
         try:
-            place, uuid = self._open(anonymous=True), self._shared.uuid(self.annex)
+            place, uuid = self._open_for_all(), self._shared.uuid(self.annex)
             if self._shared.settings(self.annex).publicurl and not place.is_marked:
                 return place if place.is_readable_by_all(uuid) else None
             found = place.marker()
@@ -344,6 +357,13 @@ class S3xRemote(VersionRequests, ArchiveRequests, ExportRequests, ImportRequests
             and "INFO" in self.annex.protocol.extensions
         ):
             self.annex.info(f"created bucket {place.store.bucket}")
+
+    def _ensure_encryption(self, place: Place) -> None:
+        from datalad_s3ext.remote.customer_key import check_encryption
+
+        settings = self._shared.settings(self.annex)
+        if settings.sse == CUSTOMER_KEY and self._is_new() and self._may_write():
+            check_encryption(place, requester_pays=settings.requester_pays)
 
     def _ensure_marker(self, place: Place) -> None:
         from io import BytesIO

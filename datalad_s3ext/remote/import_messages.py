@@ -50,7 +50,7 @@ class ImportMessages:
 
     def do_RETRIEVEIMPORT(self, local_file: str) -> str:  # noqa: N802
         """Fetch the named file."""
-        if not self.importing:
+        if not self.importing or not local_file:
             return UNSUPPORTED
         try:
             self._imports.retrieve_import(self.importing, local_file)
@@ -60,7 +60,7 @@ class ImportMessages:
 
     def do_CHECKPRESENTIMPORT(self, key: str) -> str:  # noqa: N802
         """Tell whether the named file still has the content of a key."""
-        if not self.importing:
+        if not self.importing or not key or " " in key:
             return UNSUPPORTED
         try:
             is_there = self._imports.check_import(key, self.importing)
@@ -71,7 +71,7 @@ class ImportMessages:
     def do_IMPORTKEY(self, param: str) -> str:  # noqa: N802
         """Give the named file a key without sending its content to git-annex."""
         size, _, identifier = param.partition(" ")
-        if not self.importing or not size.isdigit():
+        if not self.importing or not size.isdigit() or not identifier:
             return UNSUPPORTED
         try:
             key = self._imports.import_key(self.importing, int(size), identifier)

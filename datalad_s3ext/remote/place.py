@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datalad_s3ext.credentials.model import Identity, Keys
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.providers.schema import Provider, Signature
+    from datalad_s3ext.remote.public import PublicUrl
     from datalad_s3ext.store.base import ObjectStore
     from datalad_s3ext.store.throttled import Throttle
     from datalad_s3ext.transfer.source import UploadRules
@@ -48,6 +49,8 @@ class Place:
     upload_rules: UploadRules
     is_marked: bool = True
     """Has a marker. A tree gets none, as with built-in S3, but an exported one may lie beside one."""
+    public: PublicUrl | None = None
+    """Where it is read from over plain HTTP, instead of from the S3 service."""
 
     def marker(self) -> str | None:
         """Return the UUID in the marker object; ``None`` when there is no marker."""
@@ -85,9 +88,12 @@ class Place:
         S3xError
             It cannot be found out.
         """
-        if self.is_marked:
+        if self.public is not None:
+            self.public.check_reading()
+        elif self.is_marked:
             return self.marker() == uuid
-        self.store.confirm_s3()
+        else:
+            self.store.confirm_s3()
         return True
 
 
@@ -371,10 +377,16 @@ class _Opening:
 
 def _opened_by_nobody(opener: Callable[[bool], Place], uuid: str, refused: S3xError) -> Place:
     """Open the bucket as everybody can, or raise `refused`, which says more."""
+    from datalad_s3ext.store.probe import retold
+
+    place: Place | None = None
     try:
         place = opener(True)
         if place.is_readable_by_all(uuid):
             return place
     except S3xError as error:
         lgr.debug("the bucket is not public either: %s", error)
+        if place is not None and place.public is not None:
+            what = f"{refused.what}; its publicurl cannot be read either: {error.what}"
+            raise retold(refused, what, error.remedy or refused.remedy) from error
     raise refused

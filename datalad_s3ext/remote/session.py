@@ -79,9 +79,9 @@ class Requests(LinkMessages, ImportMessages, Protocol):  # type: ignore[misc]
 
     def do_RENAMEEXPORT(self, param: str) -> str:  # noqa: N802
         """Rename; unlike annexremote's own, keep blanks at both ends of the new name."""
-        if not self.exporting:
-            return UNSUPPORTED
         key, _, name = param.partition(" ")
+        if not self.exporting or not key:
+            return UNSUPPORTED
         try:
             self.remote.renameexport(key, self.exporting, name)
         except UnsupportedRequest:

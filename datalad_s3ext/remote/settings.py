@@ -80,8 +80,9 @@ SETTINGS = (
     Setting("restore", "yes: whoever gets content from an archive class asks for its restore", "no",
             "yes"),
     Setting("partsize", "size of the parts of large uploads", "chosen by size", "64MiB"),
-    Setting("publicurl", "URL below which everybody can read the bucket; shown by git annex whereis",
-            "", "https://data.example.org/brain-scans"),
+    Setting("publicurl", "URL below which everybody can read the bucket: read from without keys where "
+            "the service lets nobody read, and shown by git annex whereis", "",
+            "https://data.example.org/brain-scans"),
     Setting("sse", "server-side encryption of new objects: AES256, aws:kms, aws:kms:dsse, or customer "
             "for a key of your own, which the local git config names", "", "AES256"),
     Setting("sse-kms-key-id", "KMS key, with sse=aws:kms", "", "alias/lab"),

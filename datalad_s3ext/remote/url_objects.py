@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from datalad_s3ext.errors import ConfigError, ObjectNotFound
+from datalad_s3ext.errors import AccessDenied, ConfigError, ObjectNotFound, S3xError
 
 if TYPE_CHECKING:
     from datalad_s3ext.store.base import ObjectInfo, ObjectStore
@@ -15,7 +15,22 @@ if TYPE_CHECKING:
 MULTI_LIMIT = 10_000
 """So many objects a URL with a prefix may mean; git-annex takes the list as one line."""
 
+_BAD_REQUEST = 400
 _FOLDED = re.compile(r"[^\w.-]")
+
+
+def may_be_at_url(error: S3xError) -> bool:
+    """Tell whether content may be at a URL of its key, although `error` answered for its object."""
+    return isinstance(error, ObjectNotFound | AccessDenied) or is_bad_request(error)
+
+
+def is_bad_request(error: S3xError) -> bool:
+    """Tell whether the service may have refused the name of an object.
+
+    The URL is part of the key of content without a checksum, and some services, MinIO among them,
+    take no names with ``//``.
+    """
+    return isinstance(error, ConfigError) and error.http_status == _BAD_REQUEST
 
 
 def object_name(url: S3Url) -> str:
@@ -85,4 +100,7 @@ def _plain(part: str) -> str:
     return "_" if text in ("", ".", "..") else text
 
 
-__all__ = ["described", "file_name", "object_name", "rows_below", "with_checksums"]
+__all__ = [
+    "described", "file_name", "is_bad_request", "may_be_at_url", "object_name", "rows_below",
+    "with_checksums",
+]  # fmt: skip

@@ -28,6 +28,8 @@ from datalad_s3ext.errors import (
 from datalad_s3ext.remote.url_objects import (
     described,
     file_name,
+    is_bad_request,
+    may_be_at_url,
     object_name,
     rows_below,
     with_checksums,
@@ -81,10 +83,10 @@ class UrlRequests:
         with self._reported():
             found = parse_s3_url(url)
             if found.is_prefix:
-                rows = self._asked(found, partial(rows_below, found))
+                rows = self._asked(found, partial(rows_below, found), is_typed=True)
                 self._agree_to(found)
                 return rows
-            info = self._asked(found, partial(described, found))
+            info = self._asked(found, partial(described, found), is_typed=True)
             self._agree_to(found)
             return [{"size": info.size_bytes, "filename": file_name(found.name)}]
 
@@ -95,8 +97,19 @@ class UrlRequests:
         """When the object of `key` is not there or may not be read, fetch its content from a URL."""
         try:
             yield
-        except (ObjectNotFound, AccessDenied):
-            if not self._retrieved_by_url(key, local_file):
+        except S3xError as error:
+            if not may_be_at_url(error) or not self._retrieved_by_url(key, local_file):
+                raise
+
+    @contextmanager
+    def _or_only_at_url(self, store: ObjectStore, name: str, key: str) -> Iterator[None]:
+        """Let pass that the service takes no such name, where `key` has URLs that can be forgotten."""
+        try:
+            yield
+        except S3xError as error:
+            if not is_bad_request(error) or not any(self._own_urls(key)):
+                raise
+            if any(row.name == name for row in store.list(name)):
                 raise
 
     def _retrieved_by_url(self, key: str, local_file: str) -> bool:
@@ -233,10 +246,13 @@ class UrlRequests:
         place = self._for_reading()
         return place.store.bucket == url.bucket and place.marker() == self._shared.uuid(self.annex)
 
-    def _asked(self, url: S3Url, ask: Callable[[ObjectStore], _T], *, as_user: bool = True) -> _T:
+    def _asked(
+        self, url: S3Url, ask: Callable[[ObjectStore], _T], *, as_user: bool = True,
+        is_typed: bool = False,
+    ) -> _T:  # fmt: skip
         """Return what `ask` finds, with the user's keys if it may be so, or else as everybody can."""
         try:
-            return ask(self._store(url, anonymous=not as_user))
+            return ask(self._store(url, anonymous=not as_user, is_typed=is_typed))
         except (AccessDenied, CredentialsError) as refused:
             if not as_user:
                 raise _needs_a_word(url, self._shared.uuid(self.annex)) from refused
@@ -245,13 +261,27 @@ class UrlRequests:
             except (AccessDenied, CredentialsError):
                 raise refused from None
 
-    def _store(self, url: S3Url, *, anonymous: bool) -> ObjectStore:
+    def _pays_for(self, url: S3Url, *, is_typed: bool) -> bool:
+        """Tell whether the user pays for what is read of a bucket that is not the remote's own.
+
+        It takes two words: that this clone pays through this remote, and that a person here has asked
+        for objects of that bucket.
+        """
+        from datalad_s3ext.repo.agreed_buckets import agreed_buckets
+
+        if not self._own_place()[0].requester_pays:
+            return False
+        git_dir, uuid = self._shared.git_dir(self.annex), self._shared.uuid(self.annex)
+        return is_typed or _bucket_of(url) in agreed_buckets(git_dir, uuid)
+
+    def _store(self, url: S3Url, *, anonymous: bool, is_typed: bool = False) -> ObjectStore:
         from datalad_s3ext.credentials.model import Anonymous
         from datalad_s3ext.remote.url_owner import is_at
         from datalad_s3ext.remote.url_places import foreign_connection, foreign_identity
 
         choices, connection = self._own_place()
         is_near = is_at(url.endpoint, connection)
+        pays = is_near and not anonymous and self._pays_for(url, is_typed=is_typed)
         if is_near and not anonymous:
             place = self._for_reading()
             if place.store.bucket == url.bucket:
@@ -263,9 +293,9 @@ class UrlRequests:
             connection = foreign_connection(str(url.endpoint))
             git_dir, uuid = self._shared.git_dir(self.annex), self._shared.uuid(self.annex)
             identity = foreign_identity(connection, git_dir, uuid, anonymous=anonymous)
-        key = (None if is_near else url.endpoint, url.bucket, anonymous)
+        key = (None if is_near else url.endpoint, url.bucket, anonymous, pays)
         return self._shared.url_places.get(
-            key, lambda: self._opened(connection, identity, url.bucket, choices)
+            key, lambda: self._opened(connection, identity, url.bucket, choices, pays=pays)
         )
 
     def _facts(self, url: S3Url) -> Upload:
@@ -289,8 +319,10 @@ class UrlRequests:
         return known
 
     def _opened(
-        self, connection: Connection, identity: Identity, bucket: str, choices: LocalChoices
-    ) -> ObjectStore:
+        self, connection: Connection, identity: Identity, bucket: str, choices: LocalChoices,
+        *, pays: bool,
+    ) -> ObjectStore:  # fmt: skip
+        from datalad_s3ext.store.extras import Extras
         from datalad_s3ext.store.patience import RetryPolicy
         from datalad_s3ext.store.retrying import open_patient_store
         from datalad_s3ext.transfer.pool import interruptible_sleep
@@ -303,6 +335,7 @@ class UrlRequests:
             policy=policy,
             throttle=self._shared.throttle(choices),
             sleep=interruptible_sleep(self._shared.ended),
+            extras=Extras(requester_pays=pays),
         )  # fmt: skip
 
     def _fetch(self, url: S3Url, key: str, local_file: str, store: ObjectStore) -> None:

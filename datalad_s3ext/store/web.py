@@ -10,8 +10,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
@@ -32,18 +33,23 @@ from datalad_s3ext.errors import (
     Unsupported,
 )
 from datalad_s3ext.store.base import (
+    NO_HEADERS,
     ObjectInfo,
     ObjectStore,
     PartReceipt,
     RangeReader,
     Stored,
 )
+from datalad_s3ext.store.pace import Pace
 from datalad_s3ext.store.patience import RetryPolicy
 from datalad_s3ext.store.retrying import Retrying
+from datalad_s3ext.units import KIB
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _REDIRECTS = 5
+_NOT_THERE = frozenset({404, 410})
 _CONNECT_S = 20.0
+_SKIPPED_BYTES = 256 * KIB
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -80,9 +86,14 @@ class WebStore(ObjectStore):
     """What can be read by its URL; nothing is tried twice here."""
 
     bucket = "the web"
+    takes_whole = False
+    """Where a server sends no parts of files, take the whole from its beginning on; else refuse."""
+    asking: Mapping[str, str] = NO_HEADERS
+    """What goes with `head`."""
 
     def __init__(self, policy: RetryPolicy, addresses: AddressPolicy, connections: int) -> None:
         self._stall_s = policy.stall_s
+        self._line: set[Pace] = set()
         self._connections = connections
         self._addresses = addresses
         self._direct = urllib3.PoolManager(num_pools=8, maxsize=connections)
@@ -92,31 +103,45 @@ class WebStore(ObjectStore):
     def head(self, name: str) -> ObjectInfo:
         """Describe what lies at the URL `name`."""
         with suppress(S3xError):
-            return _info(name, self._send("HEAD", name, {}), None)
-        with self.get(name, start=0, length=1) as answer:  # some refuse HEAD
-            return answer.info
+            answer = self._send("HEAD", name, dict(self.asking))
+            answer.drain_conn()
+            self._check_fresh(name, answer)
+            return _info(name, answer, None)
+        with self._open(name, 0, 1, self.asking) as reader:  # some refuse HEAD
+            self._check_fresh(name, reader.answer)
+            return reader.info
 
     def get(
         self, name: str, *, start: int = 0, length: int | None = None, if_match: str | None = None
     ) -> RangeReader:
         """Open a part of what lies at the URL `name`."""
-        headers = {"Accept-Encoding": "identity"}
-        if start or length is not None:
-            headers["Range"] = f"bytes={start}-" + ("" if length is None else str(start + length - 1))
-        answer = self._send("GET", name, headers)
-        try:
-            reader = _WebReader(name, answer, start, length)
-            if if_match and reader.info.etag and if_match != reader.info.etag:
-                raise ObjectChanged(f"{shown(name)} was replaced while it was read", remedy="try again")
-        except BaseException:
-            answer.close()
-            raise
+        reader = self._open(name, start, length)
+        if if_match and reader.info.etag and if_match != reader.info.etag:
+            reader.close()
+            raise ObjectChanged(f"{shown(name)} was replaced while it was read", remedy="try again")
         return reader
 
     def close(self) -> None:
         """Free connections."""
         for manager in (self._direct, *self._proxies.values()):
             manager.clear()
+
+    def _open(
+        self, url: str, start: int, length: int | None, more: Mapping[str, str] = NO_HEADERS
+    ) -> _WebReader:
+        headers = {"Accept-Encoding": "identity", **more}
+        if start or length is not None:
+            headers["Range"] = f"bytes={start}-" + ("" if length is None else str(start + length - 1))
+        answer = self._send("GET", url, headers)
+        try:
+            pace = Pace(self._stall_s, self._line)
+            return _WebReader(url, answer, start, length, pace, takes_whole=self.takes_whole)
+        except BaseException:
+            answer.close()
+            raise
+
+    def _check_fresh(self, url: str, answer: urllib3.BaseHTTPResponse) -> None:
+        """Raise where an answer does not tell what is at the server now, and that matters."""
 
     def _send(self, method: str, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         timeout = urllib3.Timeout(connect=_CONNECT_S, read=self._stall_s)
@@ -130,6 +155,8 @@ class WebStore(ObjectStore):
             raise _no_answer(url, error) from error
         if answer.status >= 300:
             answer.close()
+            if answer.status in _NOT_THERE:
+                self._check_fresh(url, answer)
             raise _refusal(url, answer)
         return answer
 
@@ -204,9 +231,10 @@ class _WebReader(RangeReader):
     """The body of an answer, counted."""
 
     def __init__(
-        self, url: str, answer: urllib3.BaseHTTPResponse, start: int, length: int | None
-    ) -> None:
-        whole = None
+        self, url: str, answer: urllib3.BaseHTTPResponse, start: int, length: int | None,
+        pace: Pace, *, takes_whole: bool,
+    ) -> None:  # fmt: skip
+        whole, self._before = None, 0
         if answer.status == 206:
             found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != start:
@@ -215,41 +243,63 @@ class _WebReader(RangeReader):
         self.info = _info(url, answer, whole)
         if whole is None:
             served = self.info.size_bytes
-            if start or (length is not None and length < served):
+            if takes_whole:
+                served, length, self._before = _rest_of_whole(url, served, start), None, start
+            elif start or (length is not None and length < served):
                 raise Unsupported(
                     f"the server of {shown(url)} does not send parts of files",
                     remedy="get the file: datalad get FILE",
                 )
         self.start = start
         self.length = served if length is None else min(served, length)
-        self._answer = answer
+        self.answer = answer
         self._left = self.length
+        self._pace = pace
+        pace.begin()
 
     def read(self, size_bytes: int) -> bytes:
         """Return up to `size_bytes` bytes; ``b""`` at the end."""
         wanted = min(size_bytes, self._left)
         if wanted <= 0:
             return b""
+        while self._before:
+            self._before -= len(self._next(min(_SKIPPED_BYTES, self._before)))
+        data = self._next(wanted)
+        self._left -= len(data)
+        return data
+
+    def _next(self, size_bytes: int) -> bytes:
+        began = time.monotonic()
         try:
-            data: bytes = self._answer.read1(wanted)
+            data: bytes = self.answer.read1(size_bytes)
+            self._pace.note(len(data), time.monotonic() - began)
         except (HTTPError, OSError) as error:
             raise TransientError(f"reading {self.info.name} broke off: {error}") from error
         if not data:
             raise TransientError(f"reading {self.info.name} broke off: the answer ended early")
-        self._left -= len(data)
         return data
 
     def close(self) -> None:
         """Give the connection back when the body was read, else drop it."""
+        self._pace.end()
         if self._left == 0:
-            self._answer.release_conn()
-        self._answer.close()
+            self.answer.release_conn()
+        self.answer.close()
 
 
 def shown(url: str) -> str:
     """Return `url` for messages: without what may be a password or a signature."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def _rest_of_whole(url: str, size_bytes: int, start: int) -> int:
+    """Return how many bytes are wanted of an answer that is the whole file."""
+    if start > size_bytes:
+        raise IntegrityError(
+            f"{shown(url)} has {size_bytes} bytes, and what follows {start} was wanted"
+        )
+    return size_bytes - start
 
 
 def _info(url: str, answer: urllib3.BaseHTTPResponse, size_bytes: int | None) -> ObjectInfo:
@@ -259,15 +309,20 @@ def _info(url: str, answer: urllib3.BaseHTTPResponse, size_bytes: int | None) ->
             raise Unsupported(f"the server of {shown(url)} does not tell how large it is")
         size_bytes = int(text)
     etag = answer.headers.get("ETag", "")
-    return ObjectInfo(shown(url), size_bytes, "" if etag.startswith("W/") else etag.strip('"'))
+    return ObjectInfo(
+        shown(url), size_bytes, "" if etag.startswith("W/") else etag.strip('"'),
+        version_id=answer.headers.get("x-amz-version-id"),
+    )  # fmt: skip
 
 
 def _refusal(url: str, answer: urllib3.BaseHTTPResponse) -> S3xError:
     text = f"{shown(url)} answers {answer.status} {answer.reason or ''}".rstrip()
-    if answer.status in {404, 410}:
+    if answer.status in _NOT_THERE:
         return ObjectNotFound(text, http_status=answer.status)
     if answer.status in {401, 403}:
         return AccessDenied(text, http_status=answer.status)
+    if answer.status == 416:
+        return IntegrityError(f"{text}: it is shorter than expected", http_status=answer.status)
     if answer.status == 429 or answer.status >= 500:
         wait = answer.headers.get("Retry-After", "")
         return TransientError(text, retry_after_s=float(wait) if wait.isdigit() else None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -142,3 +144,26 @@ def test_no_message_tells_a_secret(server: Server, web: WebStore) -> None:
     with pytest.raises(S3xError, match="cannot be reached") as caught:
         read(web, secret.replace("127.0.0.1", "127.0.0.2"), 0, 50)
     assert "hush" not in str(caught.value)
+
+
+def test_a_body_that_drips_is_given_up() -> None:
+    """A time-out between two packets never sees it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def drip() -> None:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                client.recv(10_000)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while not ended.wait(0.02):
+                    client.sendall(b"x")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        store = WebStore(RetryPolicy(stall_s=0.3), AddressPolicy("all"), 2)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/file"
+        with pytest.raises(TransientError, match="broke off"):
+            read(store, url, 0, 1_000_000)
+        ended.set()
+        thread.join()

@@ -78,12 +78,27 @@ def moto() -> Iterator[Endpoint]:
     yield from _running("moto")
 
 
-@pytest.fixture(params=list(SERVERS))
-def endpoint(request: pytest.FixtureRequest) -> Endpoint:
-    """Each real server in turn."""
+def _chosen(request: pytest.FixtureRequest) -> Endpoint:
     fixture = {"seaweedfs": "seaweed"}.get(request.param, request.param)
     found: Endpoint = request.getfixturevalue(fixture)
     return found
+
+
+@pytest.fixture(params=list(SERVERS))
+def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    """Each real server in turn."""
+    return _chosen(request)
+
+
+@pytest.fixture(
+    params=[
+        "seaweedfs",
+        *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("rclone", "moto")),
+    ]
+)
+def any_endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    """SeaweedFS; with the thorough tests, each real server in turn."""
+    return _chosen(request)
 
 
 @pytest.fixture

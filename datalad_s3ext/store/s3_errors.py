@@ -223,9 +223,10 @@ def _from_answer(error: ClientError, what: str, place: Place, now: datetime) -> 
 
 
 def _is_web_page(headers: Mapping[str, str], error: ClientError) -> bool:
-    # an answer to HEAD shows no body, so that its type proves nothing
+    # an answer to HEAD shows no body, so that its type proves nothing; a page is not empty
     is_html = headers.get("content-type", "").startswith("text/html")
-    return is_html and not error.operation_name.startswith("Head") and not is_spoken_by_s3(error)
+    has_body = not error.operation_name.startswith("Head") and headers.get("content-length") != "0"
+    return is_html and has_body and not is_spoken_by_s3(error)
 
 
 def _skew_to_blame(code: str, status: int, headers: Mapping[str, str], now: datetime) -> float | None:

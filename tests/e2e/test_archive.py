@@ -10,6 +10,7 @@ import secrets
 
 import pytest
 
+from tests.integration.commands.helpers import QUIET
 from tests.support.relay import Relay
 from tests.support.repos import AnnexRepo
 from tests.support.servers import Endpoint
@@ -92,3 +93,24 @@ def test_what_git_remote_annex_keeps_is_never_archived(
 
     annex.run("git", "push", "-q", "origin2", "main")
     annex.run("git", "fetch", "-q", "origin2")
+
+
+@pytest.mark.parametrize("server", ["seaweed", pytest.param("rclone", marks=pytest.mark.thorough)])
+def test_where_nothing_is_archived_content_is_read_at_once_and_nothing_can_be_restored(
+    annex: AnnexRepo, request: pytest.FixtureRequest, bucket_name: str, server: str
+) -> None:
+    """These servers keep the name of a storage class, and the content as any other."""
+    from datalad_s3ext.commands.s3_restore import S3Restore
+
+    endpoint: Endpoint = request.getfixturevalue(server)
+    annex.init_s3x(endpoint, bucket_name, "storageclass=GLACIER", "restore=yes")
+    annex.add("a", b"12345")
+    annex.annex("copy", "--to=s3", "a")
+    annex.annex("drop", "a")
+
+    (record,) = S3Restore()([str(annex.path / "a")], dataset=str(annex.path), **QUIET)
+    annex.annex("get", "a")
+
+    assert record["status"] == "error"
+    assert "this service cannot do it: MethodNotAllowed" in record["message"]
+    assert (annex.path / "a").read_bytes() == b"12345"

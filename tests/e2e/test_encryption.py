@@ -62,7 +62,7 @@ def scheme(name: str) -> object:
 )
 def test_files_come_back_from_a_remote_with_encryption_and_chunks(
     annex: AnnexRepo,
-    seaweed: Endpoint,
+    any_endpoint: Endpoint,
     bucket_name: str,
     tmp_path: Path,
     parameters: tuple[str, ...],
@@ -71,7 +71,7 @@ def test_files_come_back_from_a_remote_with_encryption_and_chunks(
     annex.env["GNUPGHOME"] = gpg_home
     files = {"small": b"nothing but a few words", "large": pattern(2 * MIB + 17), "empty": b""}
     keys = add_all(annex, files)
-    annex.init_s3x(seaweed, bucket_name, *parameters, "chunk=1MiB")
+    annex.init_s3x(any_endpoint, bucket_name, *parameters, "chunk=1MiB")
 
     annex.annex("copy", "--to", "s3", "-J3", ".")
     annex.annex("fsck", "--fast", "--from", "s3", "-J3", ".")
@@ -79,34 +79,34 @@ def test_files_come_back_from_a_remote_with_encryption_and_chunks(
     colleague.annex("get", "-J3", ".")
 
     assert {name: (colleague.path / name).read_bytes() for name in files} == files
-    names = object_names(seaweed, bucket_name) - {"annex-uuid"}
+    names = object_names(any_endpoint, bucket_name) - {"annex-uuid"}
     if parameters[0] == "encryption=none":
         chunks = [("small", 1), ("empty", 1), ("large", 1), ("large", 2), ("large", 3)]
         assert names == {keys[name].replace("--", f"-S{MIB}-C{i}--", 1) for name, i in chunks}
     else:
         assert len(names) == 5
         assert all(name.startswith("GPGHMACSHA1--") for name in names)
-        stored = b"".join(object_bytes(seaweed, bucket_name, name) or b"" for name in names)
+        stored = b"".join(object_bytes(any_endpoint, bucket_name, name) or b"" for name in names)
         assert files["small"] not in stored
         assert files["large"][:64] not in stored
     annex.annex("drop", "--from", "s3", "--force", "-J3", ".")
-    assert object_names(seaweed, bucket_name) == {"annex-uuid"}
+    assert object_names(any_endpoint, bucket_name) == {"annex-uuid"}
 
 
 @needs_gpg
 def test_a_killed_upload_goes_on_behind_the_chunks_that_are_there(
-    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str, gpg_home: str
+    annex: AnnexRepo, any_endpoint: Endpoint, bucket_name: str, gpg_home: str
 ) -> None:
     annex.env["GNUPGHOME"] = gpg_home
     content, count = pattern(8 * MIB), 8
-    with Relay(seaweed.url) as relay:
-        annex.init_s3x(seaweed.at(relay.url), bucket_name, "encryption=shared", "chunk=1MiB")
+    with Relay(any_endpoint.url) as relay:
+        annex.init_s3x(any_endpoint.at(relay.url), bucket_name, "encryption=shared", "chunk=1MiB")
         annex.add("large", content)
         relay.rate_bytes_per_s = 2 * MIB
         process = start(annex, "copy", "--to", "s3", "large")
 
         def chunks() -> int:
-            return len(object_names(seaweed, bucket_name) - {"annex-uuid"})
+            return len(object_names(any_endpoint, bucket_name) - {"annex-uuid"})
 
         wait_until(lambda: chunks() >= 3 or process.poll() is not None, 60, "three chunks")
         assert process.poll() is None, "it was over before it could be killed"
@@ -125,15 +125,17 @@ def test_a_killed_upload_goes_on_behind_the_chunks_that_are_there(
 
 
 @pytest.mark.thorough
-def test_large_chunks_go_up_in_parts(annex: AnnexRepo, seaweed: Endpoint, bucket_name: str) -> None:
-    annex.init_s3x(seaweed, bucket_name, "chunk=100MiB")
+def test_large_chunks_go_up_in_parts(
+    annex: AnnexRepo, any_endpoint: Endpoint, bucket_name: str
+) -> None:
+    annex.init_s3x(any_endpoint, bucket_name, "chunk=100MiB")
     key = annex.add("large", pattern(210 * MIB))
 
     annex.annex("copy", "--to", "s3", "large")
     annex.annex("drop", "large")
     annex.annex("get", "large")
 
-    assert object_names(seaweed, bucket_name) == {
+    assert object_names(any_endpoint, bucket_name) == {
         "annex-uuid",
         *(key.replace("--", f"-S{100 * MIB}-C{number}--", 1) for number in (1, 2, 3)),
     }

@@ -36,34 +36,34 @@ def test_names_that_cannot_be_kept_are_refused_and_never_merged(
 
 
 def test_a_file_whose_twin_has_a_line_break_stays_when_the_twin_goes(
-    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
+    annex: AnnexRepo, endpoint: Endpoint, bucket_name: str
 ) -> None:
-    init_export(annex, seaweed, bucket_name)
+    init_export(annex, endpoint, bucket_name)
     commit(annex, {"qq": b"without"})
     export(annex)
     commit(annex, {"q\nq": b"with"})
     assert annex.annex("export", "main", "--to", "s3", check=False).returncode != 0
-    assert in_bucket(seaweed, bucket_name, {"qq"}) == {"qq": b"without"}
+    assert in_bucket(endpoint, bucket_name, {"qq"}) == {"qq": b"without"}
     annex.run("git", "rm", "-q", "q\nq")
     annex.run("git", "commit", "-q", "-m", "gone")
 
     export(annex)
 
-    assert in_bucket(seaweed, bucket_name, object_names(seaweed, bucket_name)) == {"qq": b"without"}
+    assert in_bucket(endpoint, bucket_name, object_names(endpoint, bucket_name)) == {"qq": b"without"}
     annex.run("git", "mv", "qq", "q\nq")
     annex.run("git", "commit", "-q", "-m", "now it has one")
     assert annex.annex("export", "main", "--to", "s3", check=False).returncode != 0
-    assert object_names(seaweed, bucket_name) == set()
+    assert object_names(endpoint, bucket_name) == set()
 
 
 def test_a_name_that_is_not_utf8_is_refused(
-    annex: AnnexRepo, seaweed: Endpoint, bucket_name: str
+    annex: AnnexRepo, endpoint: Endpoint, bucket_name: str
 ) -> None:
-    init_export(annex, seaweed, bucket_name)
+    init_export(annex, endpoint, bucket_name)
     commit(annex, {"n\udcff": b"x", "good": b"good"})
 
     done = annex.annex("export", "main", "--to", "s3", check=False)
 
     assert done.returncode != 0
     assert "it is not UTF-8, as the names of objects are" in done.stdout + done.stderr
-    assert object_names(seaweed, bucket_name) == {"good"}
+    assert object_names(endpoint, bucket_name) == {"good"}

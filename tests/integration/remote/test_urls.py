@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.integration.commands.helpers import publish
-from tests.integration.remote.test_requests import key_of, started
+from tests.integration.remote.test_requests import ALL, key_of, started
 from tests.support.fake_annex import FakeAnnex
 from tests.support.servers import Endpoint, boto3_client
 
@@ -72,6 +72,62 @@ def test_content_is_read_from_its_url(remote: FakeAnnex, new_bucket: str, tmp_pa
     assert remote.ask(f"CHECKPRESENT {KEY}") == f"CHECKPRESENT-SUCCESS {KEY}"
     assert remote.ask(f"TRANSFER RETRIEVE {KEY} out") == f"TRANSFER-SUCCESS RETRIEVE {KEY}"
     assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_where_the_service_takes_no_name_like_the_key_its_urls_count(
+    rclone: Endpoint, bucket_name: str, tmp_path: Path
+) -> None:
+    """rclone and MinIO refuse names with ``//``; the keys of content without a checksum are URLs."""
+    boto3_client(rclone).create_bucket(Bucket=bucket_name)
+    boto3_client(rclone).put_object(Bucket=bucket_name, Key="raw/a b", Body=CONTENT)
+    url = f"s3://{bucket_name}/raw/a%20b"
+    key = f"VURL-s{len(CONTENT)}--{url}"
+    with started(rclone, bucket_name, tmp_path, provider="other", fileprefix="annex/") as remote:
+        remote.start()
+        assert remote.ask("INITREMOTE") == "INITREMOTE-SUCCESS"
+        assert remote.ask(f"CHECKPRESENT {key}").startswith(f"CHECKPRESENT-UNKNOWN {key} ")
+        assert remote.ask(f"REMOVE {key}").startswith(f"REMOVE-FAILURE {key} ")
+
+        remote.urls[key] = [url]
+
+        assert remote.ask(f"CHECKPRESENT {key}") == f"CHECKPRESENT-SUCCESS {key}"
+        assert remote.ask(f"TRANSFER RETRIEVE {key} out") == f"TRANSFER-SUCCESS RETRIEVE {key}"
+        assert (tmp_path / "out").read_bytes() == CONTENT
+        assert remote.ask(f"REMOVE {key}") == f"REMOVE-SUCCESS {key}"
+        assert f"SETURIMISSING {key} {url}" in remote.asked
+        boto3_client(rclone).head_object(Bucket=bucket_name, Key="raw/a b")
+        boto3_client(rclone).delete_object(Bucket=bucket_name, Key="raw/a b")
+        assert remote.ask(f"CHECKPRESENT {key}").startswith(f"CHECKPRESENT-UNKNOWN {key} ")
+
+
+def test_replies_of_several_lines_come_mixed_and_each_job_has_its_own(
+    seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    contents = {"1": b"one", "2": b"the second"}
+    keys = {job: key_of(content) for job, content in contents.items()}
+    for job, content in contents.items():
+        boto3_client(seaweed).put_object(Bucket=new_bucket, Key=f"raw/{job}", Body=content)
+    with started(seaweed, new_bucket, tmp_path) as remote:
+        remote.start(ALL)
+        assert remote.ask("J 1 INITREMOTE") == "J 1 INITREMOTE-SUCCESS"
+        for job, key in keys.items():
+            assert remote.ask(f"J {job} CHECKPRESENT {key}") == f"J {job} CHECKPRESENT-FAILURE {key}"
+        remote.answers_questions = False
+        for job, key in keys.items():
+            remote.send(f"J {job} CHECKPRESENT {key}")
+        questions = {remote.receive() for _ in keys}
+        assert questions == {f"J {job} GETURLS {key} s3:" for job, key in keys.items()}
+
+        for job in ("2", "1"):
+            remote.send(f"J {job} VALUE s3://{new_bucket}/raw/gone")
+        for job in ("1", "2"):
+            remote.send(f"J {job} VALUE s3://{new_bucket}/raw/{job}")
+        remote.answers_questions = True
+        for job in ("2", "1"):
+            remote.send(f"J {job} VALUE ")
+
+        answers = {remote.receive() for _ in keys}
+        assert answers == {f"J {job} CHECKPRESENT-SUCCESS {key}" for job, key in keys.items()}
 
 
 def test_an_object_that_was_replaced_by_one_of_the_same_size_is_not_the_content(

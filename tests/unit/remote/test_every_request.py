@@ -64,6 +64,20 @@ MALFORMED = [
     "VERSION 1", "UNSUPPORTED-REQUEST", "\udcff\udcfe", "\0", "do_PREPARE", "__class__", "x" * 100_000,
 ]  # fmt: skip
 
+MALFORMED_AFTER_A_NAME = {
+    "EXPORT n": [
+        "TRANSFEREXPORT", "TRANSFEREXPORT STORE", "TRANSFEREXPORT STORE k", "TRANSFEREXPORT FLY k f",
+        "CHECKPRESENTEXPORT", "CHECKPRESENTEXPORT ", "CHECKPRESENTEXPORT a b", "REMOVEEXPORT",
+        "REMOVEEXPORT ", "REMOVEEXPORT a b", "RENAMEEXPORT", "RENAMEEXPORT k", "RENAMEEXPORT k ",
+        "RENAMEEXPORT  n", "RETRIEVEIMPORT f", "EXPORTED",
+    ],
+    "IMPORT n": [
+        "IMPORTKEY", "IMPORTKEY 3", "IMPORTKEY 3 ", "IMPORTKEY x c", "IMPORTKEY -3 c", "IMPORTKEY ³ c",
+        "RETRIEVEIMPORT", "RETRIEVEIMPORT ", "CHECKPRESENTIMPORT", "CHECKPRESENTIMPORT ",
+        "CHECKPRESENTIMPORT a b", "REMOVEEXPORT k", "IMPORTED",
+    ],
+}  # fmt: skip
+
 
 @pytest.fixture
 def annex(tmp_path: Path) -> FakeAnnex:
@@ -123,6 +137,18 @@ def test_what_is_malformed_is_refused_and_the_next_is_answered(annex: FakeAnnex)
 
             assert answer == "UNSUPPORTED-REQUEST", (line[:80], answer)
             assert annex.ask("GETORDERED") == "ORDERED"
+
+
+@pytest.mark.parametrize(("name", "requests"), MALFORMED_AFTER_A_NAME.items())
+def test_a_name_makes_what_is_malformed_no_better(
+    annex: FakeAnnex, name: str, requests: list[str]
+) -> None:
+    with annex:
+        annex.start(EXTENSIONS)
+        for line in requests:
+            annex.send(name)
+
+            assert annex.ask(line) == "UNSUPPORTED-REQUEST", line
 
 
 def test_a_name_holds_for_one_request_only(annex: FakeAnnex) -> None:

@@ -238,6 +238,8 @@ def test_web_page_with_an_error_status() -> None:
     assert type(refused(403, "403", headers=html)) is errors.NotS3
     head = refused(403, "403", headers=html, operation="HeadObject")
     assert type(head) is errors.AccessDenied
+    empty = refused(403, "403", headers={**html, "content-length": "0"})  # moto, to those without keys
+    assert type(empty) is errors.AccessDenied
     assert type(refused(502, "502", headers=html)) is errors.TransientError
 
 

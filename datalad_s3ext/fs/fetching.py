@@ -15,7 +15,7 @@ from typing import Protocol
 from datalad_s3ext.errors import IntegrityError, ObjectChanged, S3xError
 from datalad_s3ext.fs.buckets import CONNECTIONS
 from datalad_s3ext.fs.cache import BlockCache, block_size
-from datalad_s3ext.fs.checking import WholeCheck
+from datalad_s3ext.fs.checking import Verdict, WholeCheck
 from datalad_s3ext.fs.faults import ContentUnavailable, unavailable
 from datalad_s3ext.fs.options import BLOCK_BYTES
 from datalad_s3ext.fs.processwide import ProcessWide
@@ -66,8 +66,17 @@ class Fetching:
         self._check = check
         self._lock = Lock()
         self._coming: dict[int, Future[bytes]] = {}
-        self.has_failed = False
-        """Another one should be made: the places that were found are of no use."""
+        self._is_useless = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Another one should be made: the places that were found are of no use, or the content is."""
+        return self._is_useless or (self._check is not None and self._check.error is not None)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What becomes known of what was handed out; ``None`` where nothing can be compared."""
+        return None if self._check is None else self._check.verdict
 
     def read(self, start: int, end: int, ahead_bytes: int = 0) -> bytes:
         """Return the bytes from `start` to before `end`.
@@ -194,9 +203,8 @@ class Fetching:
 
     def _hand_out(self, number: int, block: bytes) -> None:
         self._put(number, block)
-        if self._check is not None:
-            with suppress(IntegrityError):  # whoever reads it hears of it
-                self._check.note(number, block)
+        with suppress(ContentUnavailable):  # whoever reads it hears of it
+            self._note(number, block)
         with self._lock:
             coming = self._coming.pop(number)
         coming.set_result(block)
@@ -224,7 +232,7 @@ class Fetching:
                 if reasons:  # those that failed come last from now on
                     self._sources = [*tried[len(reasons) :], *tried[: len(reasons)]]
                 return
-        self.has_failed = True
+        self._is_useless = True
         raise unavailable(self._name, reasons)
 
     def _fill_parts(self, start: int, view: memoryview) -> None:
@@ -255,11 +263,21 @@ class Fetching:
                 self._note(number, block)
 
     def _put(self, number: int, block: bytes) -> None:
+        self._arrived(number, block)
         if self._check is None or self._check.error is None:
             self.cache.put(self._content, number, block)
 
     def _cached(self, number: int) -> bytes | None:
-        return self.cache.get(self._content, number, block_size(number, self.size_bytes))
+        block = self.cache.memory.get(self._content, number)
+        if block is None:
+            block = self.cache.get(self._content, number, block_size(number, self.size_bytes))
+            if block is not None:
+                self._arrived(number, block)
+        return block
+
+    def _arrived(self, number: int, block: bytes) -> None:
+        if self._check is not None and not self._check.is_same(number, block):
+            self.cache.drop(self._content)
 
     def _known(self, number: int, block: bytes | Future[bytes]) -> bytes:
         data = block.result() if isinstance(block, Future) else block
@@ -273,7 +291,6 @@ class Fetching:
             self._check.note(number, block)
         except IntegrityError as error:
             self.cache.drop(self._content)
-            self.has_failed = True
             raise unavailable(self._name, [(self._labels(), error)]) from error
 
     def _labels(self) -> str:

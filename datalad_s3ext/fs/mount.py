@@ -26,6 +26,8 @@ from typing import Any, TypeVar
 
 from datalad_s3ext.errors import LocalError, S3xError
 from datalad_s3ext.fs.attributes import Attributes, Folders
+from datalad_s3ext.fs.checking import Verdict
+from datalad_s3ext.fs.ending import end_at_once
 from datalad_s3ext.fs.mounted import FSNAME
 from datalad_s3ext.fs.reading import Reader, RemoteReader
 from datalad_s3ext.units import MIB
@@ -120,6 +122,7 @@ class Commit:
         self._handles: dict[int, Handle] = {}
         self._listings: dict[int, Sequence[tuple[str, Attributes]]] = {}
         self._numbers = count(1)
+        self._verdicts: dict[str, Verdict] = {}
 
     def init_with_config(self, connection: Any, config: Any) -> None:
         """Choose how the kernel works: everything may be kept, and folders come with attributes."""
@@ -128,7 +131,7 @@ class Commit:
             connection.max_background = connection.congestion_threshold = READS
         if config is not None:
             config.entry_timeout = config.attr_timeout = config.negative_timeout = KEEP_S
-            config.kernel_cache = 1
+            config.kernel_cache = 0  # see `open`
         Thread(target=self._look_around, daemon=True, name="look-around").start()
 
     def _look_around(self) -> None:
@@ -199,7 +202,10 @@ class Commit:
         number = next(self._numbers)
         self._handles[number] = handle
         info.fh = number
-        info.keep_cache = 1
+        before = self._verdicts.pop(path, None)  # of what the kernel may still have
+        info.keep_cache = 1 if before is None or before.error is None else 0
+        if isinstance(handle.reader, RemoteReader) and handle.reader.fetching.verdict is not None:
+            self._verdicts[path] = handle.reader.fetching.verdict
         info.direct_io = 0 if found.has_size else 1  # else the kernel would stop at a size of 0
         return 0
 
@@ -293,6 +299,7 @@ def main() -> int:
     gc.set_threshold(COLLECTED_TOGETHER)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.ERROR)
     try:
+        end_at_once(Path(asked["folder"]))
         files = AnnexFileSystem(repo=asked["repo"], ref=asked["ref"], **asked["options"])
         serve(Path(asked["folder"]), files, foreign_users=asked["foreign_users"])
     except S3xError as error:

@@ -131,10 +131,14 @@ def _new_fetching(node: Node, key: str, size_bytes: int | None, options: Options
         if size == 0:
             _check_empty(node, digest)
         kept = partial(_keep, dataset, key, size, cache, content) if options.keep else bool
-        check = WholeCheck(digest, blocks, partial(cache.memory.get, content), kept)
+        check = WholeCheck(digest, blocks, partial(_recalled, cache, content, size), kept)
     return Fetching(
         node.path, content, size, lambda: sources_for(node, options), cache, check
     )  # fmt: skip
+
+
+def _recalled(cache: BlockCache, content: str, size_bytes: int, number: int) -> bytes | None:
+    return cache.get(content, number, block_size(number, size_bytes))
 
 
 def _check_empty(node: Node, digest: KeyDigest) -> None:
@@ -158,9 +162,7 @@ def _content_of(dataset: Dataset, key: str, options: Options) -> str:
 
 
 def _keep(dataset: Dataset, key: str, size_bytes: int, cache: BlockCache, content: str) -> None:
-    keep(
-        dataset, key, size_bytes, lambda n: cache.get(content, n, block_size(n, size_bytes))
-    )  # fmt: skip
+    keep(dataset, key, size_bytes, partial(_recalled, cache, content, size_bytes))
 
 
 def _asked_size(node: Node, options: Options) -> int:

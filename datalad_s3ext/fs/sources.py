@@ -92,14 +92,18 @@ class ObjectSource(Source):
         Its name, or those that it may have: the first one that exists counts from then on.
     expected_bytes
         How large it must be; ``None`` when the key does not tell.
+    etag
+        Of the state that all answers must be of; by default that of the first one.
     """
 
-    def __init__(self, place: Place, names: Sequence[str], expected_bytes: int | None) -> None:
+    def __init__(
+        self, place: Place, names: Sequence[str], expected_bytes: int | None, etag: str | None = None
+    ) -> None:
         self.label = place.label
         self._place = place
         self._names = list(names)
         self._expected_bytes = expected_bytes
-        self._etag: str | None = None
+        self.etag = etag
         self._lock = Lock()
 
     def fill(self, start: int, view: memoryview, arrived: Arrived = ignore) -> None:
@@ -122,7 +126,7 @@ class ObjectSource(Source):
             try:
                 return request(name)
             except ObjectNotFound:
-                if len(self._names) == 1 or self._etag is not None:
+                if len(self._names) == 1 or self.etag is not None:
                     raise
                 with self._lock:
                     if self._names[0] == name:
@@ -131,7 +135,7 @@ class ObjectSource(Source):
     def _fill(
         self, store: ObjectStore, name: str, start: int, view: memoryview, arrived: Arrived
     ) -> None:
-        with store.get(name, start=start, length=len(view), if_match=self._etag) as answer:
+        with store.get(name, start=start, length=len(view), if_match=self.etag) as answer:
             found = answer.info.size_bytes
             if self._expected_bytes not in (None, found):
                 raise IntegrityError(
@@ -145,8 +149,8 @@ class ObjectSource(Source):
     def _pin(self, found: ObjectInfo) -> None:
         """Have all further answers be of the state that the first one was of."""
         with self._lock:
-            self._etag = self._etag or found.etag or None
-        if found.etag and found.etag != self._etag:
+            self.etag = self.etag or found.etag or None
+        if found.etag and found.etag != self.etag:
             raise ObjectChanged(f"{found.name} was replaced while it was read", remedy="try again")
 
 
@@ -161,6 +165,7 @@ class ChunkedSource(Source):
         self._chunk_bytes = chunk_bytes
         self._place = place
         self._name_of = name_of
+        self._etags: dict[int, str | None] = {}
 
     def fill(self, start: int, view: memoryview, arrived: Arrived = ignore) -> None:
         """Fill `view` by a ranged GET of each chunk that it touches."""
@@ -169,8 +174,10 @@ class ChunkedSource(Source):
             index, offset = divmod(start + done, self._chunk_bytes)
             chunk_bytes = min(self._chunk_bytes, self._size_bytes - index * self._chunk_bytes)
             length = min(chunk_bytes - offset, len(view) - done)
-            part = ObjectSource(self._place, [self._name_of(index + 1)], chunk_bytes)
+            name, etag = self._name_of(index + 1), self._etags.get(index)
+            part = ObjectSource(self._place, [name], chunk_bytes, etag)
             part.fill(offset, view[done : done + length], _counting_from(done, arrived))
+            self._etags.setdefault(index, part.etag)
             done += length
 
     def size(self) -> int:

@@ -166,6 +166,26 @@ def test_a_stale_mount_is_taken_off(mount: Mount, in_bucket: AnnexRepo, folder: 
     assert list(folder.iterdir()) == []
 
 
+def test_a_folder_may_be_named_by_a_link(
+    mount: Mount, in_bucket: AnnexRepo, folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    folder.symlink_to("target")
+
+    pid = ok(mount(in_bucket))["pid"]
+
+    assert mounted.state_of(target) == "ours"
+    assert "mounted there already" in mount(in_bucket)["message"]
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: mounted.state_of(folder) == "stale", 20)
+    ok(mount(in_bucket))
+    assert (target / "plain.txt").read_bytes() == FILES["plain.txt"]
+    assert ok(umount(folder))["message"] == "unmounted"
+    assert mounts_on(target) == 0
+    assert folder.is_symlink()
+
+
 MANY = 3000
 COUNTING = """
 import os, sys
@@ -247,6 +267,24 @@ def test_of_those_who_mount_on_one_folder_at_once_one_succeeds(
     refused = [record["message"] for record in records if record["status"] == "error"]
     assert all("this command has mounted there already" in message for message in refused), refused
     assert (folder / "plain.txt").read_bytes() == FILES["plain.txt"]
+
+
+def test_wrong_content_is_not_kept_by_the_kernel(
+    mount: Mount, annex: AnnexRepo, seaweed: Endpoint, bucket_name: str, folder: Path
+) -> None:
+    with Relay(seaweed.url) as relay:
+        annex.init_s3x(seaweed.at(relay.url), bucket_name)
+        key = annex.add("file.bin", BIG)
+        annex.annex("move", "--to", "s3", "file.bin")
+        ok(mount(annex))
+        for _ in range(2):
+            relay.flip_byte_down(lambda request: key in request.path, offset=1234)
+            with pytest.raises(OSError) as raised:  # noqa: PT011
+                (folder / "file.bin").read_bytes()
+            assert raised.value.errno == errno.EIO
+
+        assert (folder / "file.bin").read_bytes() == BIG
+        assert umount(folder)["status"] == "ok"
 
 
 def test_in_the_foreground_it_stays_until_it_is_unmounted(

@@ -18,7 +18,7 @@ from datalad_s3ext.fs.fetching import Fetching
 from datalad_s3ext.fs.filesystem import _appearing
 from datalad_s3ext.fs.options import BLOCK_BYTES, CacheOptions, Options
 from datalad_s3ext.fs.reading import _content_of
-from datalad_s3ext.fs.sources import Arrived, ObjectSource, Source, ignore
+from datalad_s3ext.fs.sources import Arrived, ChunkedSource, ObjectSource, Source, ignore
 from datalad_s3ext.repo.digests import key_digest
 from datalad_s3ext.repo.keys import parse_key
 from datalad_s3ext.store.base import ObjectInfo
@@ -54,7 +54,7 @@ def fetching(source: Source, cache: BlockCache) -> Fetching:
     key = f"SHA256-s{len(CONTENT)}--{hashlib.sha256(CONTENT).hexdigest()}"
     digest = key_digest(parse_key(key), key)
     assert digest is not None
-    check = WholeCheck(digest, 3, lambda number: cache.memory.get("c" * 40, number))
+    check = WholeCheck(digest, 3, lambda number: cache.get("c" * 40, number, BLOCK_BYTES))
     return Fetching("file", "c" * 40, len(CONTENT), lambda: [source], cache, check)
 
 
@@ -223,3 +223,40 @@ def test_whoever_reads_in_order_has_it_verified_though_nothing_fits_into_memory(
     read_blocks(good, 0, 1, 2)
     assert good._check is not None
     assert good._check.is_good
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path) -> BlockCache:
+    """A cache with room for one block."""
+    return BlockCache(CacheOptions(folder=tmp_path, memory_bytes=BLOCK_BYTES, disk_bytes=0))
+
+
+def test_a_second_reading_must_be_of_the_same_content(forgetful: BlockCache) -> None:
+    source = Given(CONTENT)
+    reading = fetching(source, forgetful)
+    assert reading.read(0, len(CONTENT)) == CONTENT
+    source.content = CONTENT[:5000] + b"!" + CONTENT[5001:]
+
+    with pytest.raises(ContentUnavailable, match="read twice, and has changed"):
+        reading.read(0, len(CONTENT))
+    assert reading.has_failed
+
+
+def test_what_had_to_give_way_is_verified_when_it_is_read_in_order(forgetful: BlockCache) -> None:
+    damaged = fetching(Given(CONTENT[:-1] + b"!"), forgetful)
+    damaged.read(BLOCK_BYTES, 2 * BLOCK_BYTES)
+    damaged.read(2 * BLOCK_BYTES, len(CONTENT) - 1)  # noted out of order, and forgotten
+
+    assert damaged.read(0, BLOCK_BYTES) == CONTENT[:BLOCK_BYTES]
+    damaged.read(BLOCK_BYTES, 2 * BLOCK_BYTES)
+    with pytest.raises(ContentUnavailable, match="its checksum differs"):
+        damaged.read(2 * BLOCK_BYTES, len(CONTENT))
+
+
+def test_all_parts_of_a_chunk_are_of_one_state() -> None:
+    place = Careless(iter(["one", "another", "two"]))
+    source = ChunkedSource(place, str, 1, 2)  # type: ignore[arg-type]
+    source.fill(0, memoryview(bytearray(2)))
+
+    with pytest.raises(ObjectChanged, match="was replaced while it was read"):
+        source.fill(0, memoryview(bytearray(1)))

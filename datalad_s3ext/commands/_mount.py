@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ctypes.util import find_library
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ START_S = 60.0
 END_S = 5.0
 OPTIONS = ("profile", "anon", "remote")
 _DETACH_AT_ONCE_S = 5.0
+_NOISE = "Ignoring invalid max threads value"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def start(mounting: Mounting) -> int:
     if identity(pid) is not None and state_of(mounting.folder) == "ours":
         return pid
     end_group(pid, grace_s=END_S)
-    raise LocalError(f"{mounting.folder} was not mounted: {last_lines(log, 1)}")
+    raise LocalError(f"{mounting.folder} was not mounted: {_told(last_lines(log, 2).split(' | '))}")
 
 
 def begin(mounting: Mounting) -> subprocess.Popen[str]:
@@ -138,7 +139,7 @@ def begin(mounting: Mounting) -> subprocess.Popen[str]:
         return program
     program.terminate()
     _, said = program.communicate()
-    raise LocalError(f"{mounting.folder} was not mounted: {one_line(said)}")
+    raise LocalError(f"{mounting.folder} was not mounted: {_told(said.splitlines())}")
 
 
 def stay(program: subprocess.Popen[str]) -> None:
@@ -153,9 +154,16 @@ def stay(program: subprocess.Popen[str]) -> None:
         try:
             _, said = program.communicate()
         except KeyboardInterrupt:
+            program.terminate()  # which has it end at once, while Ctrl-C has it wait for its answers
             _, said = program.communicate()
     if program.returncode:
-        raise LocalError(f"the mount has ended: {one_line(said)}")
+        raise LocalError(f"the mount has ended: {_told(said.splitlines())}")
+
+
+def _told(lines: Iterable[str]) -> str:
+    """Return what the program has said, without the warning of libfuse that it gives each time."""
+    words = [one_line(line) for line in lines if line.strip() and not line.startswith(_NOISE)]
+    return " | ".join(words) or "it has said nothing"
 
 
 def end(folder: Path, *, wait_s: float, force: bool) -> str:

@@ -24,12 +24,23 @@ PIECE_BYTES = 4 * MIB
 _RANGE = re.compile(r"(\d*)-(\d*)")
 
 
+def _render(res: dict[str, Any], **_: object) -> None:
+    """Show a person what has failed, the way DataLad does, but apart from the bytes of the file."""
+    sys.stderr.write(
+        f"{res['action']}({res['status']}): {res['path']} ({res['type']}) [{res['message']}]\n"
+    )
+
+
 @build_doc
 class S3Cat(Interface):
     """Write a file, or a part of it, to standard output, without downloading the rest.
 
-    The content may be here, in an S3 sibling, or on the web. Nothing is stored in the dataset.
+    The content may be here, in an S3 sibling, or on the web. Nothing is stored in the dataset. What has
+    failed is told on standard error.
     """
+
+    result_renderer = "tailored"
+    custom_result_renderer = staticmethod(_render)
 
     _params_: ClassVar[dict[str, Parameter]] = {
         "path": Parameter(args=("path",), metavar="PATH", doc="""file of a dataset"""),

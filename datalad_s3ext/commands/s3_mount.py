@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -150,6 +151,7 @@ def _mounted(
     text = f"{done}shows commit {commit[:12]} of {top}; unmount: datalad s3-mount --umount {folder}"
     yield _record(folder, "ok", text, commit=commit, pid=pid)
     if program is not None:
+        sys.stdout.flush()  # whoever waits at the other end of a pipe hears that it is mounted
         stay(program)
 
 

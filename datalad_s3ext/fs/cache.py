@@ -8,7 +8,9 @@ a whole file was read: what one data set's remote claims must not answer for ano
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import stat
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -20,12 +22,17 @@ from threading import Lock, get_ident
 from datalad_s3ext.fs.options import BLOCK_BYTES, CacheOptions
 from datalad_s3ext.fs.processwide import ProcessWide
 
+lgr = logging.getLogger(__name__)
+
 _SUM_BYTES = 4
 _LOW_WATER = 0.8
 _WRITES_WAITING = 64
 _LOOKS = 32
 """A process sees what others have written this often while it writes as much as the limit."""
-_OF_EVERYBODY = 0o002
+_OF_OTHERS = 0o022
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_THERE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A pipe in place of a block would have its reader wait for ever."""
 
 
 def content_id(git_dir: Path, key: str, *more: str) -> str:
@@ -75,14 +82,15 @@ class DiskBlocks:
     """Blocks in files that appear whole, up to about `limit_bytes` bytes. Shared by processes.
 
     Nobody waits for anybody: a file is written aside and renamed, and one that vanishes is not there.
-    What cannot be read or written is no error, for it can be fetched again.
+    What cannot be read or written is no error, for it can be fetched again. A folder that others can
+    write to is not used, and neither is anything but a plain file of this user's.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder = folder
         self._limit_bytes = limit_bytes
         self._unseen_bytes: int | None = None
-        self._private = False
+        self._private: bool | None = None
         self._lock = Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="annex-fs-disk")
         self._waiting = 0
@@ -93,9 +101,7 @@ class DiskBlocks:
         if not self._is_private():
             return None
         try:
-            with path.open("rb", buffering=0) as file:
-                data = file.read()
-                os.utime(file.fileno())
+            data = _content(path, size_bytes + _SUM_BYTES)
         except OSError:
             return None
         block, checksum = data[:-_SUM_BYTES], data[-_SUM_BYTES:]
@@ -124,12 +130,14 @@ class DiskBlocks:
 
     def _is_private(self) -> bool:
         """Tell whether nobody else can have put blocks there."""
-        if not self._private:
+        if self._private is None:
             try:
                 found = self._folder.stat()
             except OSError:
                 return False
-            self._private = found.st_uid == os.getuid() and not found.st_mode & _OF_EVERYBODY
+            self._private = found.st_uid == os.getuid() and not found.st_mode & _OF_OTHERS
+            if not self._private:
+                lgr.warning("%s is not used as a cache: others can write to it", self._folder)
         return self._private
 
     def _remove(self, content: str) -> None:
@@ -145,8 +153,10 @@ class DiskBlocks:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             if not self._is_private():
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(block + _sum(block))
+            for folder in (path.parent.parent, path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            with open(os.open(aside, _NEW, 0o600), "wb") as file:
+                file.write(block + _sum(block))
             aside.replace(path)
             self._make_room(len(block))
         except OSError:
@@ -174,7 +184,7 @@ class DiskBlocks:
     def _ages(self) -> Iterator[tuple[float, int, Path]]:
         for file in _files(self._folder):
             with suppress(OSError):
-                found = file.stat()
+                found = file.lstat()
                 yield found.st_mtime, found.st_size, file
 
 
@@ -237,6 +247,17 @@ def block_size(number: int, content_bytes: int) -> int:
 
 def _sum(block: bytes) -> bytes:
     return zlib.crc32(block).to_bytes(_SUM_BYTES, "big")
+
+
+def _content(path: Path, size_bytes: int) -> bytes:
+    """Return what lies in a plain file of this user's that has `size_bytes` bytes; else ``b""``."""
+    with open(os.open(path, _THERE), "rb", buffering=0) as file:
+        found = os.fstat(file.fileno())
+        is_ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
+        if not is_ours or found.st_size != size_bytes:
+            return b""
+        os.utime(file.fileno())
+        return file.read(size_bytes)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -24,12 +24,13 @@ from fsspec.utils import isfilelike, tokenize
 
 from datalad_s3ext.errors import S3xError
 from datalad_s3ext.fs.dataset import Dataset
-from datalad_s3ext.fs.faults import ReadOnly, unavailable
+from datalad_s3ext.fs.faults import ContentUnavailable, ReadOnly, unavailable
 from datalad_s3ext.fs.file import AnnexFile
 from datalad_s3ext.fs.listing import described, rows_of
 from datalad_s3ext.fs.options import STORAGE_OPTIONS, read_options
 from datalad_s3ext.fs.reading import Reader, reader_of, sources_for
 from datalad_s3ext.fs.snapshot import Node, Snapshot
+from datalad_s3ext.fs.temporary import temporary
 from datalad_s3ext.fs.threads import ThreadedFileSystem
 from datalad_s3ext.fs.urls import PROTOCOL, split_url
 from datalad_s3ext.units import MIB
@@ -200,8 +201,14 @@ class AnnexFileSystem(ThreadedFileSystem):
         ------
         ContentUnavailable
             None of the places that have it can be read by URL, or there are no keys to sign with.
+        IsADirectoryError, ContentUnavailable
+            It is a folder, or kept in git, to which no URL leads.
         """
         node = self.node(path)
+        if node.is_folder:
+            raise IsADirectoryError(21, "is a folder", path)
+        if node.content.key is None:
+            raise ContentUnavailable(f"no URL leads to {path}, which is kept in git")
         reasons = []
         for source in sources_for(node, self.options):
             try:
@@ -268,12 +275,10 @@ def _appearing(path: Path) -> Iterator[IO[bytes]]:
             yield target
         return
     aside = place.with_name(f".s3x-{token_hex(8)}")
-    try:
+    with temporary(aside):
         with aside.open("xb") as target:
             yield target
         aside.replace(place)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _copy(source: AnnexFile, target: Any, callback: Any) -> None:

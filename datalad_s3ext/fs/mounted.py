@@ -20,6 +20,8 @@ FSNAME = "datalad-s3ext"
 PROGRAM = "fusermount3"
 POLL_S = 0.1
 State = Literal["none", "ours", "stale", "foreign"]
+_MOST_LINKS = 40
+"""So many the kernel follows, too."""
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
@@ -58,24 +60,45 @@ def state_of(folder: Path) -> State:
 
 def is_ours(folder: Path) -> bool:
     """Tell whether this package has mounted on `folder`, without a word of who serves that."""
-    return _kind_of(folder) == f"fuse.{FSNAME}"
+    return device_of(folder) is not None
+
+
+def device_of(folder: Path) -> str | None:
+    """Return the number of the device on `folder`, if this package has mounted it; no two share one."""
+    found = _last_on(folder)
+    return found[0] if found is not None and found[1] == f"fuse.{FSNAME}" else None
 
 
 def _kind_of(folder: Path) -> str | None:
     """Return the kind of file system that was mounted last on `folder`; ``None`` without any."""
+    found = _last_on(folder)
+    return None if found is None else found[1]
+
+
+def _last_on(folder: Path) -> tuple[str, str] | None:
+    """Return device and kind of what was mounted last on `folder`."""
     wanted = os.fsencode(resolved(folder))
     found = None
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         words = line.split(b" ")
         if _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), words[4]) == wanted:
-            found = words[words.index(b"-") + 1].decode("ascii", "replace")
+            kind = words[words.index(b"-") + 1]
+            found = words[2].decode("ascii", "replace"), kind.decode("ascii", "replace")
     return found
 
 
 def resolved(folder: Path) -> str:
-    """Return the absolute path; the last part is not looked at, as a stale mount cannot be."""
-    absolute = Path(os.path.abspath(folder))
-    return str(absolute.parent.resolve() / absolute.name)
+    """Return the absolute path without links; what the last one leads to may be a stale mount."""
+    path = os.path.abspath(folder)
+    for _ in range(_MOST_LINKS):
+        parent, name = os.path.split(path)
+        path = os.path.normpath(os.path.join(os.path.realpath(parent), name))
+        try:
+            target = os.readlink(path)  # asks nobody who serves a mount there
+        except OSError:
+            break
+        path = os.path.join(os.path.dirname(path), target)
+    return path
 
 
 def check_program() -> None:

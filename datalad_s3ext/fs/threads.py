@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,9 +15,10 @@ from fsspec.asyn import AsyncFileSystem, get_loop
 
 from datalad_s3ext.fs.buckets import CONNECTIONS
 from datalad_s3ext.fs.processwide import ProcessWide
+from datalad_s3ext.fs.workers import Workers
 
 T = TypeVar("T")
-_THREADS: ProcessWide[None, ThreadPoolExecutor] = ProcessWide()
+_THREADS: ProcessWide[None, Workers] = ProcessWide()
 
 
 class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]
@@ -37,6 +37,13 @@ class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]
     async def _info(self, path: str, **options: Any) -> dict[str, Any]:
         return await _in_thread(self.info, path, **options)
 
+    async def _exists(self, path: str, **options: Any) -> bool:
+        try:
+            await self._info(path, **options)
+        except (FileNotFoundError, NotADirectoryError):  # below a file there is nothing
+            return False
+        return True
+
     async def _ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
         return await _in_thread(self.ls, path, detail, **options)
 
@@ -50,5 +57,5 @@ class ThreadedFileSystem(AsyncFileSystem):  # type: ignore[misc]
 
 
 async def _in_thread(work: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    pool = _THREADS.get(None, lambda: ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="annex-fs"))
-    return await asyncio.get_running_loop().run_in_executor(pool, partial(work, *arguments, **options))
+    workers = _THREADS.get(None, lambda: Workers(CONNECTIONS, "annex-fs"))
+    return await asyncio.wrap_future(workers.submit(partial(work, *arguments, **options)))

@@ -95,7 +95,9 @@ _WRONG_PARTS = Rule(
     "start the upload anew",
 )
 _CHANGED = Rule(
-    errors.ObjectChanged, "the object was replaced in the meantime", "read it from its start"
+    errors.ObjectChanged,
+    "the object was replaced in the meantime",
+    "read it from its start; if it is an imported file, import again",
 )
 _FULL = Rule(
     errors.S3xError,

@@ -288,6 +288,18 @@ class TestFaults:
 class TestUrls:
     """What everybody can read."""
 
+    def test_nothing_is_below_a_file(self, in_bucket: AnnexRepo) -> None:
+        fs = AnnexFileSystem(str(in_bucket.path))
+        assert fs.exists(OBJECT)
+        assert not fs.exists(f"{OBJECT}/below")
+
+    def test_no_url_leads_to_folders_and_to_what_git_keeps(self, in_bucket: AnnexRepo) -> None:
+        fs = AnnexFileSystem(str(in_bucket.path))
+        with pytest.raises(IsADirectoryError):
+            fs.sign("data")
+        with pytest.raises(ContentUnavailable, match="is kept in git"):
+            fs.sign("plain.txt")
+
     def test_a_signed_url(self, in_bucket: AnnexRepo) -> None:
         url = AnnexFileSystem(str(in_bucket.path)).sign(OBJECT, 60)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import faulthandler
 import multiprocessing
 import pickle
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,3 +79,38 @@ def test_locks_of_other_threads_stay_in_the_parent(in_bucket: AnnexRepo) -> None
     dataset = fs.snapshot.dataset
     with dataset.objects._lock, dataset.trees._lock, dataset.whereabouts._lock:
         assert BIG[:10] == in_fork(lambda: fs.cat_file(OBJECT, 0, 10))
+
+
+GET = """
+import sys
+from datalad_s3ext.fs.filesystem import AnnexFileSystem
+AnnexFileSystem(sys.argv[1]).get("far", sys.argv[2])
+"""
+
+
+def test_a_copy_from_a_silent_server_ends_with_ctrl_c_and_leaves_nothing(
+    annex: AnnexRepo, tmp_path: Path
+) -> None:
+    annex.run("git", "config", "annex.security.allowed-ip-addresses", "all")
+    key = f"SHA256-s1000--{'0' * 64}"
+    target = tmp_path / "target"
+    target.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        annex.annex("registerurl", key, f"http://127.0.0.1:{silent.getsockname()[1]}/file")
+        annex.annex("fromkey", "--force", key, "far")
+        annex.run("git", "commit", "-q", "-m", "far")
+        command = [sys.executable, "-c", GET, str(annex.path), str(target / "far")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as program:
+            waiting, _ = silent.accept()
+            with waiting:
+                begun = list(target.iterdir())
+                program.send_signal(signal.SIGINT)
+                try:
+                    _, said = program.communicate(timeout=WAIT_S)
+                finally:
+                    program.kill()
+
+    assert begun, "nothing was written aside"
+    assert list(target.iterdir()) == []
+    assert said.rstrip().endswith(b"KeyboardInterrupt"), said

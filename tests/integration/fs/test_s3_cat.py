@@ -68,6 +68,16 @@ def test_what_cannot_be_had_is_told(
     assert reason in record["message"]
 
 
+def test_errors_stay_apart_from_bytes(in_bucket: AnnexRepo) -> None:
+    command = [f"{Path(sys.executable).parent}/datalad", "s3-cat", "nothing"]
+    done = subprocess.run(command, cwd=in_bucket.path, capture_output=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert b"there is no such file" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_in_a_shell_that_reads_only_the_beginning(in_bucket: AnnexRepo) -> None:
     command = f"{Path(sys.executable).parent}/datalad s3-cat data/big.dat | head -c 1000"
     done = subprocess.run(command, shell=True, cwd=in_bucket.path, capture_output=True, check=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import stat
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,63 @@ def test_a_disk_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     disk.flush()
 
     assert disk.get("abcd", 0, 7) is None
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o720, 0o702, 0o777])
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "blocks"
+    own = DiskBlocks(folder, 1000)
+    own.put("abcd", 7, b"content")
+    own.flush()
+    folder.chmod(mode)
+    disk = DiskBlocks(folder, 1000)
+    disk.put("abcd", 8, b"content")
+    disk.flush()
+
+    assert disk.get("abcd", 7, 7) is None
+    assert [file.name for file in folder.rglob("*") if file.is_file()] == ["7"]
+    assert stat.S_IMODE(folder.stat().st_mode) == mode
+
+
+def test_what_is_made_is_for_its_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        disk = DiskBlocks(tmp_path / "blocks", 1000)
+        disk.put("abcd", 7, b"content")
+        disk.flush()
+    finally:
+        os.umask(before)
+
+    made = [tmp_path / "blocks", *(tmp_path / "blocks").rglob("*")]
+    assert {path.name for path in made if stat.S_IMODE(path.stat().st_mode) & 0o077} == set()
+    assert disk.get("abcd", 7, 7) == b"content"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "sparse", "link", "folder", "foreign"])
+def test_what_is_no_block_of_ours_is_not_read(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = DiskBlocks(tmp_path, 1000)
+    disk.put("abcd", 7, b"content")
+    disk.flush()
+    block = tmp_path / "ab" / "cd" / "7"
+    if kind == "sparse":
+        os.truncate(block, 40 * 10**9)
+    elif kind == "foreign":
+        real = os.fstat
+        monkeypatch.setattr(os, "fstat", lambda handle: _owned_by(real(handle), os.getuid() + 1))
+    else:
+        block.rename(tmp_path / "aside")
+        if kind == "link":
+            block.symlink_to(tmp_path / "aside")
+        else:
+            (os.mkfifo if kind == "pipe" else os.mkdir)(block)
+
+    assert disk.get("abcd", 7, 7) is None
+
+
+def _owned_by(found: os.stat_result, user: int) -> os.stat_result:
+    return os.stat_result([*found[:4], user, *found[5:]])
 
 
 def _check(content: bytes, blocks: dict[int, bytes]) -> WholeCheck:

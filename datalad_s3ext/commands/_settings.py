@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from datalad_s3ext.errors import ConfigError
 from datalad_s3ext.providers.resolve import Connection, builtin_parameters
 from datalad_s3ext.providers.schema import Provider
-from datalad_s3ext.remote.settings import COMMON, SETTINGS
+from datalad_s3ext.remote.settings import COMMON, SETTINGS, without_password
 from datalad_s3ext.repo.remotes import EXTERNAL_TYPE, SpecialRemote, service_host
 
 RemoteType = Literal["s3x", "S3"]
@@ -105,7 +105,7 @@ def split_settings(
         elif name in OWN_OPTION:
             raise ConfigError(f"{name}= is an option here", remedy=f"give {OWN_OPTION[name]}")
         elif _is_known(name, remote_type):
-            settings[name] = value
+            settings[name] = without_password(name, value) if name == "publicurl" else value
         else:
             raise _unknown(name, provider, remote_type)
     if metadata:

@@ -214,7 +214,7 @@ def _parsed(get: Callable[[str], str]) -> RemoteSettings:
         signature=_one_of("signature", get("signature"), SIGNATURES),
         storageclass=get("storageclass") or None,
         partsize=parse_size(partsize, setting="partsize") if partsize else None,
-        publicurl=get("publicurl") or None,
+        publicurl=without_password("publicurl", get("publicurl")) or None,
         sse=_one_of("sse", get("sse"), ENCRYPTIONS),
         sse_kms_key_id=_with_kms("sse-kms-key-id", get) or None,
         sse_bucket_key=is_yes("sse-bucket-key", _with_kms("sse-bucket-key", get)),
@@ -299,11 +299,31 @@ def _region_of(datacenter: str) -> str | None:
     return {"": None, "US": "us-east-1", "EU": "eu-west-1"}.get(datacenter, datacenter)
 
 
+def without_password(name: str, url: str) -> str:
+    """Return `url`, the value of the parameter `name`, which everybody sees who has the data set.
+
+    Raises
+    ------
+    ConfigError
+        When it holds a user name or password, which is not repeated.
+    """
+    rest = url.partition("://")[2] or url
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    _, colon, port = host.rpartition(":")
+    # a password may hold a slash
+    if "@" in host or ("@" in rest and colon and not port.isdigit()):
+        raise ConfigError(
+            f"{name} holds a user name or password, which would be stored for all",
+            remedy=f"give {name} without it",
+        )
+    return url
+
+
 def _endpoint(get: Callable[[str], str]) -> str | None:
     """Return the endpoint as a URL, given whole or as host, port and protocol."""
-    if whole := get("endpoint"):
+    if whole := without_password("endpoint", get("endpoint")):
         return whole
-    host, port, protocol = get("host"), get("port"), get("protocol")
+    host, port, protocol = without_password("host", get("host")), get("port"), get("protocol")
     if not host:
         if port or protocol:
             raise ConfigError("port and protocol are given without host", remedy="add host=NAME")

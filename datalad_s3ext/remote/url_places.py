@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datalad_s3ext.credentials.model import Identity
     from datalad_s3ext.providers.resolve import Connection
     from datalad_s3ext.remote.local import LocalChoices
-    from datalad_s3ext.remote.url_owner import Keeper
+    from datalad_s3ext.remote.url_owner import Keeper, Occupant
     from datalad_s3ext.store.base import ObjectStore
 
 
@@ -29,8 +29,8 @@ class UrlPlaces:
     def __init__(self) -> None:
         self._lock = Lock()
         self._stores: dict[tuple[object, ...], ObjectStore] = {}
-        self.keepers: list[Keeper] | None = None
-        """The remotes that answer for URLs; ``None`` before they are known."""
+        self.known: tuple[Keeper | None, list[Keeper | Occupant]] | None = None
+        """The remote itself, if it answers for URLs, and all of the data set; ``None`` before that."""
         self.agreeing = Lock()
         """Held while git's configuration is changed: git lets only one at a time."""
         self.own: tuple[LocalChoices, Connection] | None = None

@@ -25,6 +25,7 @@ from datalad_s3ext.errors import (
     ObjectNotFound,
     S3xError,
 )
+from datalad_s3ext.remote.telling import Telling
 from datalad_s3ext.remote.url_objects import (
     described,
     file_name,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from datalad_s3ext.remote.local import LocalChoices
     from datalad_s3ext.remote.place import Place
     from datalad_s3ext.remote.shared import Shared
-    from datalad_s3ext.remote.url_owner import Keeper
+    from datalad_s3ext.remote.url_owner import Keeper, Occupant
     from datalad_s3ext.repo.digests import KeyDigest
     from datalad_s3ext.store.base import ObjectStore
     from datalad_s3ext.store.s3_url import S3Url
@@ -56,7 +57,7 @@ _SCHEME = "s3:"
 _T = TypeVar("_T")
 
 
-class UrlRequests:
+class UrlRequests(Telling):
     """The part of :class:`.handlers.S3xRemote` about URLs; it reports errors in the same way."""
 
     _shared: Shared
@@ -73,7 +74,7 @@ class UrlRequests:
         try:
             return self._answers_for(parse_s3_url(url))
         except S3xError as error:
-            self.annex.debug(str(error))
+            self._tell(str(error))
             return False
 
     def checkurl(self, url: str) -> list[dict[str, str | int]]:
@@ -201,21 +202,25 @@ class UrlRequests:
         return ((text, url) for text, url in self._urls(key) if self._answers_for(url))
 
     def _answers_for(self, url: S3Url) -> bool:
-        from datalad_s3ext.remote.url_owner import owner_of
+        from datalad_s3ext.remote.url_owner import Keeper, is_foreign, owner_of
 
-        return owner_of(url, self._keepers()) == self._shared.uuid(self.annex)
+        own, known = self._known()
+        if own is None or is_foreign(url, own, known):
+            return False
+        keepers = [remote for remote in known if isinstance(remote, Keeper)]
+        others = [remote for remote in known if not isinstance(remote, Keeper)]
+        return owner_of(url, keepers, others) == own.uuid
 
-    def _keepers(self) -> list[Keeper]:
-        from datalad_s3ext.remote.url_owner import Keeper, other_keepers
+    def _known(self) -> tuple[Keeper | None, list[Keeper | Occupant]]:
+        """Return this remote, if it answers for URLs, and then all that the data set knows."""
+        from datalad_s3ext.remote.url_owner import Keeper, known_remotes
 
-        known = self._shared.url_places.keepers
-        if known is None:
+        if self._shared.url_places.known is None:
             uuid, settings = self._shared.uuid(self.annex), self._shared.settings(self.annex)
             own = Keeper.of(uuid, settings, self.annex.getconfig("encryption"))
-            known = list(other_keepers(self._shared.git_dir(self.annex), uuid)) if own else []
-            known += [own] if own else []
-            self._shared.url_places.keepers = known
-        return known
+            found = known_remotes(self._shared.git_dir(self.annex)) if own else ()
+            self._shared.url_places.known = own, [*found, *([own] if own else [])]
+        return self._shared.url_places.known
 
     def _may_fetch(self, url: S3Url, key: str) -> bool:
         """Tell whether the user's keys may fetch the content of `key` from `url`.

@@ -104,9 +104,18 @@ def _endpoint(text: str, endpoint: str) -> str:
     return normal_endpoint(endpoint, source="the endpoint of the URL")
 
 
+def _masked(text: str) -> str:
+    """Return `text` without what may be a secret: what stands before an ``@``, and all values."""
+    scheme, slashes, rest = text.partition("//" if "//" in text else ":")
+    if "@" in rest:
+        rest = "***@" + rest.rpartition("@")[2]
+    name, mark, query = rest.partition("?")
+    return f"{scheme}{slashes}{name}{mark}" + re.sub(r"=[^&]*", "=***", query)
+
+
 def _refused(text: str, why: str) -> ConfigError:
     return ConfigError(
-        f"{text[:200]!r} {why}",
+        f"{_masked(text)[:200]!r} {why}",
         remedy="write s3://BUCKET/NAME, with the name percent-encoded, and perhaps ?versionId=ID "
         "or ?endpoint=https://HOST",
     )

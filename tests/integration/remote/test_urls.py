@@ -37,6 +37,13 @@ def test_urls_are_claimed_by_remotes_that_can_read_them(remote: FakeAnnex, new_b
         assert remote.ask(f"CLAIMURL {url}") == "CLAIMURL-FAILURE", url
 
 
+def test_who_adds_a_malformed_url_is_told_what_is_wrong(remote: FakeAnnex) -> None:
+    assert remote.ask("CLAIMURL s3://another/h#x.txt") == "CLAIMURL-FAILURE"
+
+    (line,) = [line for line in remote.asked if line.startswith("INFO ")]
+    assert "%23" in line
+
+
 @pytest.mark.parametrize("parameters", [{"encryption": "shared"}, {"exporttree": "yes"}])
 def test_where_git_annex_would_not_find_the_content_nothing_is_claimed(
     seaweed: Endpoint, new_bucket: str, tmp_path: Path, parameters: dict[str, str]

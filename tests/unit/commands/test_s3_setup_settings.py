@@ -10,6 +10,7 @@ from datalad_s3ext.commands._checks import check_names, check_wish
 from datalad_s3ext.commands._decide import changed_parameters, decide
 from datalad_s3ext.commands._settings import (
     Change,
+    RemoteType,
     Wish,
     changes_to,
     normal_prefix,
@@ -276,3 +277,11 @@ def test_an_access_point_may_be_the_bucket() -> None:
 
     check_names("s3", bucket, "")
     check_wish(replace(wish(), provider=aws, connection=there, bucket=bucket))
+
+
+@pytest.mark.parametrize("remote_type", ["s3x", "S3"])
+def test_a_password_in_publicurl_is_refused_for_every_type(remote_type: RemoteType) -> None:
+    with pytest.raises(ConfigError, match="user name or password") as refused:
+        split_settings(["publicurl=http://u:SECRET@h/b"], load_provider("other"), remote_type)
+
+    assert "SECRET" not in str(refused.value)

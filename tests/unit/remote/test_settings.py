@@ -101,3 +101,19 @@ def test_what_would_act_in_a_header_or_on_a_terminal_is_refused(given: dict[str,
         settings(**{"bucket": "b", **given})
 
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["publicurl", "endpoint", "host"])
+@pytest.mark.parametrize(
+    "url", ["http://u:SECRET@h/b", "https://SECRET@h", "u:SECRET@h", "http://u:SEC/RET@h?x=http://y"]
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(name: str, url: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} holds a user name or password") as refused:
+        settings(bucket="b", **{name: url})
+
+    assert "SEC" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["https://h/a@b:c/", "http://h:80/a@b", "https://h/?x=http://a:b@c"])
+def test_a_publicurl_may_hold_an_at_sign_behind_its_host(url: str) -> None:
+    assert settings(bucket="b", publicurl=url).publicurl == url

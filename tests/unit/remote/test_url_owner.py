@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from datalad_s3ext.providers.load import load_provider
 from datalad_s3ext.providers.resolve import resolve
 from datalad_s3ext.remote.settings import read_settings
-from datalad_s3ext.remote.url_owner import Keeper, other_keepers, owner_of
+from datalad_s3ext.remote.url_owner import Keeper, Occupant, known_remotes, owner_of
 from datalad_s3ext.store.s3_url import parse_s3_url
 
 ONE, TWO = "https://one.example.org", "https://two.example.org"
@@ -59,6 +60,62 @@ def test_one_remote_answers_in_whichever_order_they_are_known(
         assert owner_of(parse_s3_url(url), order) == expected
 
 
+def occupant(
+    uuid: str, endpoint: str | None, bucket: str, prefix: str = "", *, is_tree: bool = False
+) -> Occupant:
+    return Occupant(uuid, keeper("x", endpoint, bucket).connection, bucket, prefix, is_tree)
+
+
+def view(uuid: str, bucket: str, prefix: str = "") -> Keeper:
+    return replace(keeper(uuid, ONE, bucket, prefix), is_view=True)
+
+
+BACKUP = keeper("k", ONE, "backup", "annex/")
+TREE = occupant("t", ONE, "tree", "p/", is_tree=True)
+BESIDE = occupant("t", ONE, "backup", "p/", is_tree=True)
+V = "?versionId=v"
+
+
+@pytest.mark.parametrize(
+    ("url", "remotes", "expected"),
+    [
+        (f"s3://tree/p/f{V}", [BACKUP, TREE], None),
+        ("s3://tree/f", [BACKUP, TREE], None),
+        (f"s3://tree/f?endpoint={ONE}", [BACKUP, TREE], None),
+        ("s3://tree/f?endpoint=http://one.example.org", [BACKUP, TREE], None),
+        ("s3://other/f", [BACKUP, TREE], "k"),
+        (f"s3://tree/p/f{V}", [BACKUP, TREE, view("v", "tree", "p/")], "v"),
+        (f"s3://tree/p/f{V}", [BACKUP, TREE, view("t", "tree", "p/")], "t"),
+        (f"s3://tree/p/f{V}", [occupant("t", TWO, "tree", is_tree=True), view("t", "tree", "p/")], "t"),
+        ("s3://tree/p/f", [BACKUP, TREE, view("v", "tree", "p/")], None),
+        (f"s3://backup/p/f{V}", [BACKUP, BESIDE], None),
+        (f"s3://backup/p/f{V}", [keeper("k", ONE, "backup"), BESIDE], None),
+        (f"s3://backup/p/f{V}", [keeper("k", ONE, "backup", "p/f"), BESIDE], None),
+        (f"s3://backup/p/f{V}", [keeper("a", ONE, "backup"), BESIDE, view("v", "backup")], "v"),
+        ("s3://backup/p/f", [BACKUP, BESIDE], None),
+        ("s3://backup/raw/f", [BACKUP, BESIDE], "k"),
+        ("s3://tree/f", [BACKUP, occupant("e", ONE, "tree")], None),
+        ("s3://backup/f", [keeper("k", ONE, "backup"), occupant("k", ONE, "backup")], "k"),
+        ("s3://backup/f", [keeper("k", ONE, "backup"), occupant("e", ONE, "backup")], None),
+        ("s3://tree/f", [BACKUP, Occupant("e", None, "tree")], None),
+        ("s3://tree/f?endpoint=https://far.org", [BACKUP, Occupant("e", None, "tree")], None),
+        ("s3://tree/f?endpoint=https://far.org", [BACKUP, TREE], "k"),
+        ("s3://tree/f", [BACKUP, occupant("t", TWO, "tree", is_tree=True)], None),
+        ("s3://backup/f", [BACKUP, occupant("t", TWO, "backup", is_tree=True)], None),
+        ("s3://tree/f", [AMAZON, occupant("s", "https://s3.amazonaws.com", "tree")], None),
+        ("s3://tree/f?endpoint=http://localhost:9000",
+         [AMAZON, occupant("s", "http://127.0.0.1:9000", "tree")], None),
+    ],
+)  # fmt: skip
+def test_what_lies_in_the_bucket_of_a_remote_is_no_content_of_one_with_another(
+    url: str, remotes: list[Keeper | Occupant], expected: str | None
+) -> None:
+    for order in permutations(remotes):
+        keepers = [remote for remote in order if isinstance(remote, Keeper)]
+        others = [remote for remote in order if isinstance(remote, Occupant)]
+        assert owner_of(parse_s3_url(url), keepers, others) == expected
+
+
 @pytest.mark.parametrize(
     "parameters",
     [{"encryption": "shared"}, {"encryption": "none", "exporttree": "yes"},
@@ -82,10 +139,31 @@ def test_the_others_stand_in_the_git_annex_branch(tmp_path: Path) -> None:
     own, other = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
     line = f"bucket=b encryption=none endpoint={ONE} externaltype=s3x type=external timestamp=1s"
     git("init", "-q")
-    assert list(other_keepers(tmp_path / ".git", own)) == []
-    log = f"{own} {line}\n{other} {line}\n88888888-2222-3333-4444-555555555555 type=S3 bucket=b timestamp=1s\n"
+    assert list(known_remotes(tmp_path / ".git")) == []
+    log = "".join(
+        f"{uuid} {line}\n"
+        for uuid, line in {
+            own: line,
+            other: line,
+            "tree": line.replace("=b ", "=t ") + " exporttree=yes fileprefix=p/",
+            "view": line.replace("=b ", "=t ").replace("encryption=none ", "")
+            + " sameas-uuid=tree bucketversioning=yes",
+            "S3": "type=S3 bucket=Built-In host=one.example.org port=80 encryption=none timestamp=1s",
+            "broken": "type=external externaltype=s3x bucket=c provider=unheard-of timestamp=1s",
+            "directory": "type=directory encryption=none timestamp=1s",
+        }.items()
+    )
     blob = git("hash-object", "-w", "--stdin", stdin=log)
     tree = git("mktree", stdin=f"100644 blob {blob}\tremote.log\n")
     git("update-ref", "refs/heads/git-annex", git("commit-tree", tree, "-m", "log"))
 
-    assert [found.uuid for found in other_keepers(tmp_path / ".git", own)] == [other]
+    found = list(known_remotes(tmp_path / ".git"))
+
+    assert {(r.uuid, r.bucket, r.is_view) for r in found if isinstance(r, Keeper)} == {
+        (own, "b", False), (other, "b", False), ("tree", "t", True),
+    }  # fmt: skip
+    others = {r.uuid: r for r in found if isinstance(r, Occupant)}
+    assert {uuid: (r.bucket, r.prefix, r.is_tree) for uuid, r in others.items()} == {
+        "tree": ("t", "p/", True), "S3": ("built-in", "", False), "broken": ("c", "", False),
+    }  # fmt: skip
+    assert others["broken"].connection is None

@@ -19,6 +19,8 @@ KEPT_IN_GIT_BELOW = "10mb"
 """A file of git that is larger in the bucket is annexed: a bucket is not to fill git."""
 LONGEST_RULE_BYTES = 100_000
 """Linux takes no environment variable of more than 128 KiB."""
+SHOWN = 5
+"""So many files in conflict are named."""
 _MEANS_MORE = frozenset(" \t()*?[]\\=\"'")
 
 
@@ -168,9 +170,17 @@ def _merge(path: Path, ref: str, *, is_first: bool) -> None:
         else:
             annex.run_annex(path, "merge", "--allow-unrelated-histories", ref)
     except AnnexError as error:
+        files = branches.conflicts(path)
         branches.abort_merge(path)
+        what = f"what was imported is in the branch {ref}, and cannot be merged: "
+        merge = f"git annex merge --allow-unrelated-histories {ref}"
+        if files:
+            more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+            raise AnnexError(
+                f"{what}changed here and there: {', '.join(map(repr, files[:SHOWN]))}{more}",
+                remedy=f"choose for each: {merge}; git checkout --ours FILE (as it is here) or "
+                "git checkout --theirs FILE (as in the bucket); git add FILE; git commit",
+            ) from error
         raise AnnexError(
-            f"what was imported is in the branch {ref}, and cannot be merged: {error.what}",
-            remedy=f"commit or undo changes of the same files, then: git annex merge "
-            f"--allow-unrelated-histories {ref}",
+            what + error.what, remedy=f"commit or undo changes of the same files, then: {merge}"
         ) from error

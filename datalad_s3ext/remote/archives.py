@@ -66,14 +66,18 @@ class ArchiveRequests:
                 raise _not_asked(name, met) from met
             self._ask_for(place, key, name)
 
-    def _looked_at(self, place: Place, name: str) -> ObjectInfo:
-        """Describe an object; for `datalad s3-restore` also see to its restore, and report it."""
+    def _looked_at(self, place: Place, name: str, *, closely: bool = False) -> ObjectInfo:
+        """Describe an object, with what the server tells of its content if `closely`.
+
+        For `datalad s3-restore` also see to its restore, and report it.
+        """
         from datalad_s3ext.remote.watching import order_for, reported
 
+        look = place.store.describe if closely else place.store.head
         if not is_watched(os.environ):
-            return place.store.head(name)
+            return look(name)
         with reported(name) as report:
-            info = place.store.head(name)
+            info = look(name)
             order = order_for(order_of(self._choices()))
             report(self._restore(place, info, order))
         return info

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,12 +85,20 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
                 )
 
     def checkpresentexport(self, key: str, remote_file: str) -> bool:
-        """Tell whether the file is there, with the size that the key tells.
+        """Tell whether the file is there: an object of its size whose checksums do not contradict.
 
         What cannot be stored is certainly absent. Of a file that shares its name with another one, now
-        or before, nothing is certain, and neither of what is there when the key tells no size, or when
-        it could not be removed before: then it may be another file's. The next export removes such
-        objects and stores the files anew.
+        or before, nothing is certain, and neither of what is there when it could not be removed
+        before: then it may be another file's. The next export removes such objects and stores the
+        files anew.
+
+        git-annex does not store what it is told nothing certain of, so such an export is never
+        complete. Hence a file of git, whose key tells no size, is compared with git's blob, and is
+        absent unless that proves it to be there: it is stored anew, as after any change. That drops
+        nothing anywhere, for git-annex keeps no record of where such files are. Of an annexed file it
+        does, and "absent" would be recorded as its loss: so where its key tells no size, the content
+        in this clone is compared, and without that, which could not be stored either, nothing is
+        certain.
         """
         with self._reported():
             try:
@@ -101,10 +110,9 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
                 if remote_file not in shortened.twins:
                     return False
                 raise _told_in_part(remote_file, shortened.current[remote_file])
-            expected = parse_key(key).stored_bytes
             place = self._for_asking()
             try:
-                found = self._looked_at(place, name).size_bytes
+                info = self._looked_at(place, name, closely=True)
             except ObjectNotFound:
                 return False
             if remote_file in shortened.ever:
@@ -114,12 +122,7 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
                     f"{remote_file} is there, but what was there before could not be removed",
                     remedy="export again: it is stored anew",
                 )
-            if expected is None:
-                raise IntegrityError(
-                    f"{remote_file} is there, but its key does not tell which content it is",
-                    remedy="export again: it is stored anew",
-                )
-            return expected == found
+            return self._is_file(place, key, remote_file, info)
 
     def removeexport(self, key: str, remote_file: str) -> None:  # noqa: ARG002
         """Remove a file. That it is not there, or never could be, is success."""
@@ -144,7 +147,7 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
         UnsupportedRequest
             The server cannot do it: git-annex then removes the file and stores it anew.
         RemoteError
-            It failed; git-annex does the same, and says so.
+            It failed, or somebody has put another object there; git-annex does the same, and says so.
         """
         from datalad_s3ext.transfer.copy import Copying, rename_object
 
@@ -165,6 +168,7 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
                         how, old, new,
                         expected_bytes=parse_key(key).stored_bytes,
                         is_passing=new_filename.startswith(PASSING),
+                        check=partial(self._refuse_other, place, key, filename),
                     )  # fmt: skip
                 self._shared.not_removed.discard(new)
                 self._note_renamed(place, key, new, renamed)
@@ -194,7 +198,7 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
     @abstractmethod
     def _retrieved_version(self, key: str, local_file: str) -> bool: ...
     @abstractmethod
-    def _looked_at(self, place: Place, name: str) -> ObjectInfo: ...
+    def _looked_at(self, place: Place, name: str, *, closely: bool = False) -> ObjectInfo: ...
     @abstractmethod
     def _restored(self, place: Place, key: str, name: str) -> AbstractContextManager[None]: ...
     @abstractmethod
@@ -214,6 +218,35 @@ class ExportRequests(ExportRemote, Telling):  # type: ignore[misc]
         if name in shortened:
             raise _told_in_part(name, shortened[name])
         return found
+
+    def _compared(self, place: Place, key: str, info: ObjectInfo) -> bool | None:
+        """Tell whether an object is certainly the content of `key`, or certainly not."""
+        from datalad_s3ext.repo.content_ids import digests_from_server, upload_facts
+
+        facts = upload_facts(place.connection.provider.upload, place.store.bucket)
+        known = self._shared.known_keys(self.annex)
+        return known.compare(key, info, digests_from_server(info, facts))
+
+    def _is_file(self, place: Place, key: str, name: str, info: ObjectInfo) -> bool:
+        """Tell whether an object counts as the file `name`, as `checkpresentexport` says."""
+        from datalad_s3ext.repo.known_keys import GIT
+
+        is_same, parsed = self._compared(place, key, info), parse_key(key)
+        if is_same is not None or parsed.backend == GIT:
+            return is_same is True
+        if parsed.size_bytes is None and self._shared.known_keys(self.annex).local_bytes(key) is None:
+            raise IntegrityError(
+                f"{name} is there, but its key does not tell which content it is",
+                remedy="get its content, which is compared then, and export again",
+            )
+        return True
+
+    def _refuse_other(self, place: Place, key: str, name: str, info: ObjectInfo) -> None:
+        """Raise for an object that certainly has other content than `key`."""
+        if self._compared(place, key, info) is False:
+            raise IntegrityError(
+                f"{name} was replaced by somebody else", remedy="import what is there, or export again"
+            )
 
     @contextmanager
     def _removing(self, name: str) -> Iterator[None]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datalad_s3ext.remote.place import Place
     from datalad_s3ext.remote.shared import Shared
     from datalad_s3ext.repo.digests import KeyDigest
-    from datalad_s3ext.store.base import ObjectInfo
+    from datalad_s3ext.store.base import ObjectInfo, RangeReader
     from datalad_s3ext.store.s3_url import S3Url
 
 READ_BYTES = 1 << 18
@@ -88,7 +88,7 @@ class ImportRequests(Telling):
             is_as_listed = listed is not None and listed.content_id == identifier
             info = ahead.describe(name) if ahead and is_as_listed else place.store.describe(wanted)
             info = replace(info, name=str(wanted), version_id=version_id)
-            if info.size_bytes != size_bytes or content_id(info, facts) != identifier:
+            if info.size_bytes != size_bytes or content_id(info) != identifier:
                 raise _changed(name)
             return self._key(place, name, info, digests_from_server(info, facts))
 
@@ -149,8 +149,7 @@ class ImportRequests(Telling):
 
         settings = self._shared.settings(self.annex)
         wanted = Wanted(settings.include, settings.exclude)
-        prefix, facts = place.layout.prefix, _facts(place)
-        store = place.store
+        prefix, store = place.layout.prefix, place.store
         listed = store.list_versions if settings.bucketversioning else store.list
         for info in chain.from_iterable(listed(prefix + below) for below in wanted.prefixes()):
             name = info.name.removeprefix(prefix)
@@ -162,9 +161,7 @@ class ImportRequests(Telling):
                 except ObjectNotFound:
                     _note(skipped, examples, "listed, but not there", info.name)
                     continue
-                yield Importable(
-                    name, told.size_bytes, content_id(told, facts), told.etag, told.version_id
-                )
+                yield Importable(name, told.size_bytes, content_id(told), told.etag, told.version_id)
 
     def _ahead(self, place: Place, files: Mapping[str, Importable]) -> Ahead:
         from datalad_s3ext.remote.ahead import Ahead
@@ -216,7 +213,7 @@ class ImportRequests(Telling):
         ObjectChanged
             Its content is another one now.
         """
-        from datalad_s3ext.repo.content_ids import content_id, version_in
+        from datalad_s3ext.repo.content_ids import content_ids_of, version_in
         from datalad_s3ext.repo.key_logs import content_ids
         from datalad_s3ext.store.pinned import Pinned
 
@@ -233,7 +230,7 @@ class ImportRequests(Telling):
                 continue  # of another name that had the same content, or removed
         info = self._pinned(place, whole)
         unversioned = replace(info, name=whole, version_id=None)
-        is_known = content_id(unversioned, facts) in known
+        is_known = not known.isdisjoint(content_ids_of(unversioned, facts))
         if not is_known and (known or not key):  # by a key alone, git-annex verifies what it gets
             raise _changed(name)
         return info
@@ -247,24 +244,26 @@ class ImportRequests(Telling):
     def _key(self, place: Place, name: str, info: ObjectInfo, told: dict[str, str]) -> str:
         """Return the key that the file had before, if its content is that, else one by checksum."""
         from datalad_s3ext.repo.content_ids import key_of_digests
-        from datalad_s3ext.repo.known_keys import contradicts, is_content_of
+        from datalad_s3ext.repo.known_keys import backends_of, contradicts, is_content_of
 
         known = self._shared.known_keys(self.annex)
-        candidates, digests = known.at(name), dict(told)
-        for candidate in candidates:
-            if is_content_of(candidate, info.size_bytes, digests):
-                return candidate
-            if self._has_noted(candidate, info) and not contradicts(candidate, info.size_bytes, told):
-                return candidate  # a note is somebody's word; the server's counts more
-        for candidate in candidates if "MD5" in digests else ():
-            if known.local_md5(candidate) == digests["MD5"]:
-                return candidate
-        if not digests:
-            digests["SHA256"] = self._read(place, info)
-        for candidate in candidates:
-            if is_content_of(candidate, info.size_bytes, digests):
-                return candidate
-        return str(key_of_digests(info.size_bytes, digests))
+        candidates = known.at(name)
+
+        def key_before(digests: Mapping[str, str]) -> str | None:
+            for key in candidates:
+                if is_content_of(key, info.size_bytes, digests):
+                    return key
+                if self._has_noted(key, info) and not contradicts(key, info.size_bytes, told):
+                    return key  # a note is somebody's word; the server's counts more
+            likely = (key for key in candidates if not contradicts(key, info.size_bytes, digests))
+            return next((key for key in likely if known.is_local(key, digests)), None)
+
+        if found := key_before(told):
+            return found
+        if told:
+            return str(key_of_digests(info.size_bytes, told))
+        read = self._read(place, info, {"SHA256", *backends_of(candidates)})
+        return key_before(read) or str(key_of_digests(info.size_bytes, read))
 
     def _has_noted(self, key: str, info: ObjectInfo) -> bool:
         """Tell whether an export has noted this version of the object under `key`."""
@@ -274,25 +273,28 @@ class ImportRequests(Telling):
             url.name == info.name and url.version_id == info.version_id for _, url in self._urls(key)
         )
 
-    def _read(self, place: Place, info: ObjectInfo) -> str:
-        """Return the SHA-256 of an object by reading all of it."""
+    def _read(self, place: Place, info: ObjectInfo, backends: Iterable[str]) -> dict[str, str]:
+        """Return checksums of an object, by backend, by reading all of it."""
+        from datalad_s3ext.repo.known_keys import hashed
         from datalad_s3ext.store.pinned import Pinned
-        from datalad_s3ext.transfer.progress import Progress
 
         if "unhashed" not in self._shared.told:
             self._shared.told.add("unhashed")
             self._tell("the server tells no checksums of some files: these are read once, and not kept")
-        import hashlib
-
-        digest, progress = hashlib.sha256(), Progress(self.annex.progress)
         name = Pinned(info.name, version_id=info.version_id, etag=info.etag)
         with place.store.get(name, if_match=info.etag) as reader:
-            while block := reader.read(READ_BYTES):
-                self._shared.pool.check()
-                digest.update(block)
-                progress.add(len(block))
-                progress.report()
-        return digest.hexdigest()
+            return hashed(self._blocks(reader), backends)
+
+    def _blocks(self, reader: RangeReader) -> Iterator[bytes]:
+        """Yield what `reader` reads, and report the progress."""
+        from datalad_s3ext.transfer.progress import Progress
+
+        progress = Progress(self.annex.progress)
+        while block := reader.read(READ_BYTES):
+            self._shared.pool.check()
+            yield block
+            progress.add(len(block))
+            progress.report()
 
 
 def _facts(place: Place) -> Upload:

@@ -52,6 +52,12 @@ def start_at(repo: Path, ref: str) -> None:
     _git(repo, "merge", "--quiet", ref)
 
 
+def conflicts(repo: Path) -> list[str]:
+    """Return the files at which a merge stopped; none when it did not."""
+    rows = _git(repo, "diff", "--name-only", "--diff-filter=U", "-z").split("\0")
+    return list(dict.fromkeys(name for name in rows if name))
+
+
 def abort_merge(repo: Path) -> None:
     """Take a merge back that stopped at conflicts; that there is none is no error."""
     if commit_of(repo, "MERGE_HEAD") is not None:

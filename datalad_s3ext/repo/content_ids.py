@@ -1,7 +1,8 @@
 """What tells one content of a bucket from another, and the key that git-annex gives it.
 
 git-annex calls the first a content identifier. It is global: two files with the same one get the same
-key, unseen. So it holds the object's name wherever the ETag is not known to come from the content.
+key, unseen. So it holds the object's name: a file that was exported, and has the content of one that
+was imported, keeps the key it has, which may be another one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def upload_facts(facts: Upload, bucket: str) -> Upload:
     return replace(facts, etag_is_md5=False, multipart_etag_is_md5_of_md5s=False)
 
 
-def content_id(info: ObjectInfo, facts: Upload) -> str:
+def content_id(info: ObjectInfo) -> str:
     """Return the content identifier of an object as it is described.
 
     Equal identifiers mean equal content; another version, or other content, has another one.
@@ -34,9 +35,15 @@ def content_id(info: ObjectInfo, facts: Upload) -> str:
     size = f"size={info.size_bytes}"
     if info.version_id is not None:
         return f"version={info.version_id} {size} {_name(info)}"
-    if _comes_from_content(info, facts):
-        return f"etag={info.etag} {size}"
     return f"etag={info.etag} {size} {_name(info)}"
+
+
+def content_ids_of(info: ObjectInfo, facts: Upload) -> set[str]:
+    """Return `content_id` of an object, and what it was to former versions of this program."""
+    ids = {content_id(info)}
+    if info.version_id is None and _comes_from_content(info, facts):
+        ids.add(f"etag={info.etag} size={info.size_bytes}")
+    return ids
 
 
 def pinned(name: str, identifier: str) -> Pinned | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -57,8 +57,9 @@ class Renamed:
 
 
 def rename_object(
-    how: Copying, old: str, new: str, *, expected_bytes: int | None, is_passing: bool = False
-) -> Renamed:
+    how: Copying, old: str, new: str, *, expected_bytes: int | None, is_passing: bool = False,
+    check: Callable[[ObjectInfo], None] = lambda _: None,
+) -> Renamed:  # fmt: skip
     """Give the object `old` the name `new`, replacing any other object of that name.
 
     Parameters
@@ -67,6 +68,8 @@ def rename_object(
         The size that the object must have, when that is known.
     is_passing
         It will be renamed again at once.
+    check
+        Raises for an object that is another one than was meant; not asked of what `how.passing` knows.
 
     Raises
     ------
@@ -80,8 +83,7 @@ def rename_object(
     if how.abilities.copy is False:
         raise Unsupported("this service does not copy objects")
     known = how.passing.pop(old, None)
-    source = known or how.store.head(old)
-    check_size(source, expected_bytes)
+    source = known or _checked(how.store.describe(old), expected_bytes, check)
     if old == new:
         return Renamed(source, Stored(source.etag, source.version_id))
     try:
@@ -89,13 +91,21 @@ def rename_object(
     except ObjectChanged:
         if known is None:
             raise
-        source = how.store.head(old)  # a server may tell another ETag of a copy than it has then
-        check_size(source, expected_bytes)
+        # a server may tell another ETag of a copy than it has then
+        source = _checked(how.store.describe(old), expected_bytes, check)
         copy = copy_object(how, source, new)
     how.store.delete(old)
     if is_passing and copy.etag:
         how.passing[new] = replace(source, name=new, etag=copy.etag, version_id=copy.version_id)
     return Renamed(source, copy)
+
+
+def _checked(
+    info: ObjectInfo, expected_bytes: int | None, check: Callable[[ObjectInfo], None]
+) -> ObjectInfo:
+    check_size(info, expected_bytes)
+    check(info)
+    return info
 
 
 def copy_object(how: Copying, source: ObjectInfo, target: str) -> Stored:

@@ -301,7 +301,8 @@ def talk(endpoint: Endpoint, bucket: str, folder: Path) -> FakeAnnex:
 def test_each_import_message_is_answered(seaweed: Endpoint, bucket_name: str, tmp_path: Path) -> None:
     put(seaweed, bucket_name, {"f": b"abc"})
     key = key_by("MD5", b"abc")
-    cid = f"etag={hashlib.md5(b'abc').hexdigest()} size=3"
+    named = hashlib.sha256(b"f").hexdigest()[:32]
+    cid = f"etag={hashlib.md5(b'abc').hexdigest()} size=3 name={named}"
     with talk(seaweed, bucket_name, tmp_path).start("INFO IMPORTKEY") as annex:
         assert annex.ask("IMPORTSUPPORTED") == "IMPORTSUPPORTED-SUCCESS"
         assert annex.ask("PREPARE") == "PREPARE-SUCCESS"

@@ -76,12 +76,26 @@ def test_an_object_of_another_size_is_not_the_file(
     assert names(seaweed, new_bucket) == {"p/f"}
 
 
-def test_files_of_git_have_keys_without_a_size(remote: FakeAnnex, tmp_path: Path) -> None:
+def test_files_of_git_have_keys_without_a_size_and_are_compared_with_its_blobs(
+    remote: FakeAnnex, seaweed: Endpoint, new_bucket: str, tmp_path: Path
+) -> None:
+    """What git lacks, and what is another text of the same size, is to be stored anew."""
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / "in").write_bytes(b"text")
-    key = "GIT--8ab686eafeb1f44702738c8b0f24f2567c36da6d"
+    blob = subprocess.run(
+        ["git", "hash-object", "-w", "in"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    key, lacking = f"GIT--{blob}", f"GIT--{'0' * 40}"
 
+    assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"
     assert ask(remote, "f", f"TRANSFEREXPORT STORE {key} in") == f"TRANSFER-SUCCESS STORE {key}"
-    assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}").startswith(f"CHECKPRESENT-UNKNOWN {key} ")
+    assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-SUCCESS {key}"
+    assert ask(remote, "f", f"CHECKPRESENTEXPORT {lacking}") == f"CHECKPRESENT-FAILURE {lacking}"
+    for other in (b"texts", b"TEXT"):
+        boto3_client(seaweed).put_object(Bucket=new_bucket, Key="p/f", Body=other)
+        assert ask(remote, "f", f"CHECKPRESENTEXPORT {key}") == f"CHECKPRESENT-FAILURE {key}"
+    assert ask(remote, "f", f"RENAMEEXPORT {key} g") == f"RENAMEEXPORT-FAILURE {key}"
+    assert any("f was replaced by somebody else" in said for said in remote.asked)
 
 
 def test_what_is_not_there_is_not_renamed_and_the_reason_is_told(remote: FakeAnnex) -> None:
@@ -147,12 +161,12 @@ def test_a_fault_is_neither_presence_nor_absence(
 def test_what_no_key_tells_apart_is_not_present(
     remote: FakeAnnex, seaweed: Endpoint, new_bucket: str
 ) -> None:
-    """git-annex would skip storing what has become of the file since."""
+    """git-annex would skip storing what has become of the file since. Nor is an annexed one lost."""
     boto3_client(seaweed).put_object(Bucket=new_bucket, Key="p/README", Body=b"of last week")
 
-    answer = ask(remote, "README", "CHECKPRESENTEXPORT GIT--0123")
-
-    assert answer.startswith("CHECKPRESENT-UNKNOWN GIT--0123 README is there, but ")
+    assert ask(remote, "README", "CHECKPRESENTEXPORT GIT--0123") == "CHECKPRESENT-FAILURE GIT--0123"
+    answer = ask(remote, "README", "CHECKPRESENTEXPORT URL--http://x")
+    assert answer.startswith("CHECKPRESENT-UNKNOWN URL--http://x README is there, but ")
 
 
 def test_a_name_that_was_two_files_once_is_not_present(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datalad_s3ext.providers.schema import Upload
 from datalad_s3ext.repo.content_ids import (
     content_id,
+    content_ids_of,
     digests_from_server,
     key_of_digests,
     upload_facts,
@@ -22,24 +23,28 @@ UNKNOWN = Upload()
 INFO = ObjectInfo("p/f", 3, MD5)
 
 
-def test_equal_etags_are_equal_content_only_where_the_preset_knows_it() -> None:
-    other = replace(INFO, name="p/g")
+def test_each_name_and_each_content_has_an_identifier_of_its_own() -> None:
+    others = [replace(INFO, name="p/g"), replace(INFO, size_bytes=4), replace(INFO, etag="x")]
 
-    assert content_id(INFO, KNOWN) == content_id(other, KNOWN)
-    assert content_id(INFO, UNKNOWN) != content_id(other, UNKNOWN)
-    assert content_id(INFO, KNOWN) != content_id(replace(INFO, size_bytes=4), KNOWN)
+    assert len({content_id(info) for info in [INFO, *others]}) == 4
+
+
+def test_identifiers_of_former_versions_count_where_the_etag_comes_from_the_content() -> None:
     parts = replace(INFO, etag=f"{MD5}-2")
-    assert content_id(parts, KNOWN) == content_id(replace(parts, name="x"), KNOWN)
-    assert content_id(parts, Upload(etag_is_md5=True)) != content_id(
-        replace(parts, name="x"), Upload(etag_is_md5=True)
-    )
+
+    assert content_ids_of(INFO, KNOWN) == {content_id(INFO), f"etag={MD5} size=3"}
+    assert content_ids_of(parts, KNOWN) == {content_id(parts), f"etag={MD5}-2 size=3"}
+    assert content_ids_of(parts, Upload(etag_is_md5=True)) == {content_id(parts)}
+    assert content_ids_of(INFO, UNKNOWN) == {content_id(INFO)}
+    versioned = replace(INFO, version_id="1")
+    assert content_ids_of(versioned, KNOWN) == {content_id(versioned)}
 
 
 def test_a_version_is_told_from_all_others() -> None:
-    first, second = (content_id(replace(INFO, version_id=version), KNOWN) for version in ("1", "2"))
+    first, second = (content_id(replace(INFO, version_id=version)) for version in ("1", "2"))
 
     assert first != second
-    assert (version_in(first), version_in(content_id(INFO, KNOWN))) == ("1", None)
+    assert (version_in(first), version_in(content_id(INFO))) == ("1", None)
 
 
 def test_a_checksum_counts_only_when_it_is_one_of_the_whole_object() -> None:
@@ -65,7 +70,6 @@ def test_where_it_depends_on_the_encryption_the_answer_tells() -> None:
     assert digests_from_server(replace(INFO, encryption="aws:kms:dsse"), amazon) == {}
     assert digests_from_server(INFO, upload_facts(amazon, "lab")) == {"MD5": MD5}
     assert digests_from_server(INFO, upload_facts(amazon, "lab--use1-az4--x-s3")) == {}
-    assert content_id(INFO, amazon) != content_id(replace(INFO, name="x"), amazon)
 
 
 def test_what_the_server_tells_can_contradict_a_key() -> None:

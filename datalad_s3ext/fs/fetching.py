@@ -105,7 +105,7 @@ class Fetching:
             self._read_blocks(start, start + 1)
         buffer = self._room(end - start)
         numbers = range(start // BLOCK_BYTES, (end - 1) // BLOCK_BYTES + 1)
-        known = {number: block for number in numbers if (block := self._cached(number)) is not None}
+        known = self._here_or_coming(numbers)
         if len(known) == len(numbers):
             return self._read_blocks(start, end)
         low = next(number for number in numbers if number not in known)
@@ -234,6 +234,18 @@ class Fetching:
                 return
         self._is_useless = True
         raise unavailable(self._name, reasons)
+
+    def _here_or_coming(self, numbers: range) -> dict[int, bytes]:
+        """Return the blocks that need not be fetched; what is on its way is waited for."""
+        with self._lock:
+            found = {number: self._coming.get(number) or self._cached(number) for number in numbers}
+        known = {}
+        for number, block in found.items():
+            with suppress(ContentUnavailable):  # then it is asked for anew
+                data = block.result() if isinstance(block, Future) else block
+                if data is not None:
+                    known[number] = data
+        return known
 
     def _fill_parts(self, start: int, view: memoryview) -> None:
         """Fill `view`, by several requests at once when it is long."""

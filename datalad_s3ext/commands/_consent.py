@@ -13,6 +13,10 @@ from datalad_s3ext.repo import remotes, trust
 from datalad_s3ext.repo.remotes import SpecialRemote
 
 
+class NotAgreed(CredentialsError):
+    """There are keys, and nobody has agreed to send them there."""
+
+
 @dataclass(frozen=True)
 class Consent:
     """What the person who runs a command says about where keys may go."""
@@ -53,7 +57,7 @@ class Consent:
             return
         _check_there_are_keys(connection, identity)
         if not _answer(remote, url, identity):
-            raise CredentialsError(
+            raise NotAgreed(
                 f"no keys were sent to {url}: this dataset names it, and nobody has agreed to it here",
                 remedy=f"if it is the right place for keys from {identity.source}, add "
                 f"--trust-endpoint {url}",

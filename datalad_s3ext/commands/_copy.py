@@ -34,13 +34,23 @@ from datalad_s3ext.remote.storing import archive_classes, extras_for, rules_for,
 from datalad_s3ext.repo import annex, remotes
 from datalad_s3ext.repo.content_ids import digests_from_server, upload_facts
 from datalad_s3ext.repo.digests import key_digest
+from datalad_s3ext.repo.folders import annex_folder, as_file_name
 from datalad_s3ext.repo.keys import parse_key
 from datalad_s3ext.repo.known_keys import contradicts, is_content_of
 from datalad_s3ext.repo.marker import check_marker
 from datalad_s3ext.repo.remotes import SpecialRemote
 from datalad_s3ext.store.base import ObjectInfo
 from datalad_s3ext.store.extras import Extras
-from datalad_s3ext.transfer.across import Digest, End, confirm_copy, copy_at_server, stream
+from datalad_s3ext.transfer.across import (
+    Digest,
+    End,
+    compare_copy,
+    confirm_copy,
+    copy_at_server,
+    stream,
+)
+from datalad_s3ext.transfer.journal import Journals
+from datalad_s3ext.transfer.likeness import shown_alike
 from datalad_s3ext.transfer.pool import Pool, interruptible_sleep
 
 Way = Literal["auto", "server", "stream"]
@@ -50,7 +60,7 @@ _FOUND = {
     KEY: "compared with its key",
     READ_BACK: "read back and compared",
     PIECES: "its key holds no checksum; its pieces were compared on the way",
-    SIZE: "only its size could be compared: --verify reads it back",
+    SIZE: "only its size could be compared: run it with --verify, too, which reads it back",
 }
 """What to say of a key that is at the target, by what that rests on."""
 
@@ -61,6 +71,8 @@ class Wanted:
 
     key: str
     file: str | None = None
+    is_recorded: bool = False
+    """The location log says that the target has it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,8 @@ class Copied:
     compared_by: str | None = None
     """What it rests on that the target has the content: `KEY`, `READ_BACK`, `PIECES`, `SIZE`, or the
     name of what the service says of both objects alike: a checksum, or ``ETag``."""
+    is_lost: bool = False
+    """It was recorded as being at the target, which certainly does not have it, or has it wrong."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +144,8 @@ class Copy:
 
     def __post_init__(self) -> None:
         self._pool = Pool(cancelled=self.stop)
+        kept = annex_folder(remotes.git_folder(self.path)) / "s3x"
+        self._journals = Journals(kept / as_file_name(self.target.remote.uuid))
 
     def run(self, keys: Sequence[Wanted]) -> Iterator[Copied]:
         """Copy `keys`; yield each as soon as its outcome is known and recorded."""
@@ -141,8 +157,8 @@ class Copy:
             try:
                 for future in as_completed(futures):
                     done = future.result()
-                    if done.status != "error":
-                        record(done.wanted.key)
+                    if done.status != "error" or done.is_lost:
+                        record(done.wanted.key, is_present=not done.is_lost)
                     yield done
             finally:
                 self.stop.set()
@@ -150,34 +166,56 @@ class Copy:
                     future.cancel()
 
     def _one(self, wanted: Wanted) -> Copied:
-        key = wanted.key
+        key, is_lost = wanted.key, False
         try:
             self._pool.check()
             if by := self._is_there(key):
                 return Copied(wanted, "notneeded", f"is there already; {_told(by)}", compared_by=by)
+            is_lost = wanted.is_recorded
             found = self.source.find(key)
             if found is None:
                 raise IntegrityError(f"{self.source.remote.name} does not have {key}, or not whole")
             way, by = self._copy(key, found)
         except S3xError as error:
-            return Copied(wanted, "error", str(error))
+            text = self._lost(error) if is_lost else str(error)
+            return Copied(wanted, "error", text, is_lost=is_lost)
         whom = "the service" if way == "server" else "stream"
         return Copied(wanted, "ok", f"copied by {whom}; {_told(by)}", way, by)
 
+    def _lost(self, error: S3xError) -> str:
+        name = self.target.remote.name
+        return f"{name} does not have it, or has it wrong, which was recorded; not copied anew: {error}"
+
     def _is_there(self, key: str) -> str | None:
-        """Return by what the target has `key` already; what is wrong there is copied anew."""
+        """Return by what it is proven that the target has `key`; ``None`` when it is to be copied.
+
+        The object may be anybody's: where no checksum proves it, it is read.
+        """
         found = self.target.find(key)
         answer = self.target.holds(key, found) if found else False
         if found is None or answer is False:
             return None
-        if not self.verify:
-            return KEY if answer else SIZE
-        if key_digest(parse_key(key), key) is None:
-            return None  # there is nothing to compare it with but the source
+        if answer and not self.verify:
+            return KEY
+        digest = key_digest(parse_key(key), key)
+        source = None if digest and self.verify else self.source.find(key)
+        if source and not self.verify and (by := self._shown_alike(source, found)):
+            return by
+        if not digest and not source:
+            raise IntegrityError(
+                f"{self.target.remote.name} has an object of the size of {key}, whose key holds no "
+                f"checksum, and {self.source.remote.name} has none to compare it with",
+                remedy="git annex fsck --from the other, when you know what is there to be right",
+            )
         try:
-            return self._confirmed(key, found, READ_BACK)
+            compare_copy(self.source.end.store, source or found, self.target.end.store, found.name,
+                         digest, lambda _: self._pool.check())  # fmt: skip
         except IntegrityError:
             return None
+        return READ_BACK
+
+    def _shown_alike(self, source: ObjectInfo, found: ObjectInfo) -> str | None:
+        return shown_alike(source, found, self.source.end.rules.etags, self.target.end.rules.etags)
 
     def _copy(self, key: str, found: ObjectInfo) -> tuple[str, str]:
         """Copy one key; return the way, and what it rests on that the copy is right."""
@@ -192,7 +230,8 @@ class Copy:
             raise Unsupported("the two remotes are not at one service", remedy="leave out --way server")
         digest = key_digest(parse_key(key), key)
         content = digest or Digest()
-        stream(self.source.end.store, found, end, name, content, lambda _: self._pool.check())
+        stream(self.source.end.store, found, end, name, content, lambda _: self._pool.check(),
+               self._journals)  # fmt: skip
         return "stream", self._confirmed(key, found, KEY if digest else PIECES)
 
     def _by_service(self, key: str, found: ObjectInfo, end: End) -> str:
@@ -300,17 +339,26 @@ def opened(
 
 
 def keys_to_copy(
-    path: Path, source: SpecialRemote, target: SpecialRemote, files: Sequence[str] | None
-) -> list[Wanted]:
+    path: Path, source: SpecialRemote, target: SpecialRemote, files: Sequence[str] | None,
+    *, recorded_too: bool = False,
+) -> list[Wanted]:  # fmt: skip
     """Return what the location log says is in `source` and not in `target`, each key once.
 
     Of `files`, relative to the data set, or of the whole branch when that is empty; of all keys that
-    are known at all when it is ``None``.
+    are known at all when it is ``None``. With `recorded_too` also what is said to be in both.
     """
-    there = (f"--in={source.uuid}", "--not", f"--in={target.uuid}")
+    there = f"--in={target.uuid}"
+    missing = _known(path, files, f"--in={source.uuid}", "--not", there)
+    if not recorded_too:
+        return missing
+    in_both = _known(path, files, f"--in={source.uuid}", there)
+    return missing + [replace(one, is_recorded=True) for one in in_both]
+
+
+def _known(path: Path, files: Sequence[str] | None, *matching: str) -> list[Wanted]:
     if files is None:
-        return [Wanted(key) for key in annex.run_annex(path, "findkeys", *there).splitlines()]
-    listed = annex.run_annex(path, "find", "--json", *there, "--", *files)
+        return [Wanted(key) for key in annex.run_annex(path, "findkeys", *matching).splitlines()]
+    listed = annex.run_annex(path, "find", "--json", *matching, "--", *files)
     records = [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
     first = {record["key"]: record["file"] for record in reversed(records)}
     return [Wanted(key, file) for key, file in first.items()]

@@ -17,10 +17,10 @@ from typing import Literal
 
 from datalad_s3ext.commands import _access, _connect, _consent, _verify
 from datalad_s3ext.commands._access import Access, Choice
-from datalad_s3ext.commands._consent import Consent
+from datalad_s3ext.commands._consent import Consent, NotAgreed
 from datalad_s3ext.commands._datasets import bring_up_to_date, enable, wrong_type_config
 from datalad_s3ext.commands._extras import extras_of
-from datalad_s3ext.commands._public import check_public_url
+from datalad_s3ext.commands._public import check_content_is_public, check_public_url
 from datalad_s3ext.commands._verify import VerifyBy
 from datalad_s3ext.credentials.model import Anonymous, Identity, Keys
 from datalad_s3ext.errors import AccessDenied, ConfigError, CredentialsError, S3xError
@@ -164,23 +164,24 @@ class Enabler:
 
         def check(identity: Identity) -> None:
             self.consent.require(path, remote, connection, identity)
-            _check_anyhow(path, remote, connection, identity)
+            _check_anyhow(path, remote, connection, identity, is_proven=not may_be_nobody)
 
-        identity = _working_identity(access, kept, check, may_be_nobody=may_be_nobody)
+        identity, unused = _working_identity(access, kept, check, may_be_nobody=may_be_nobody)
         identity = identity if remote.is_ours else _access.builtin_keys(identity)
         _hand_over(path, remote, name, connection, identity)
         access.settle(path, name, remote, identity)
         _consent.remember(path, remote, connection, identity)
         text = _success(name, _where(remote, connection), identity, keys_replaced=works)
-        return Enabled("ok", text, remote, identity.source, connection.endpoint_url)
+        return Enabled("ok", text + unused, remote, identity.source, connection.endpoint_url)
 
 
 def _working_identity(
     access: Access, kept: Keys | None, check: Callable[[Identity], None], *, may_be_nobody: bool
-) -> Identity:
+) -> tuple[Identity, str]:
     """Return an identity that passes `check`: may show itself there, and can read the bucket.
 
     Keys that are found come first; when they are of no use here, nobody's, where that is allowed.
+    Then it is also told, for the end of a message, why not the keys, if there are some.
     """
     try:
         identity = access.identity(kept)
@@ -192,16 +193,20 @@ def _working_identity(
             check(Anonymous())
         except S3xError:
             raise refused from None
-        return Anonymous()
-    return identity
+        has_keys = isinstance(refused, NotAgreed | AccessDenied)
+        return Anonymous(), f"; the keys that are here are not used: {refused}" if has_keys else ""
+    return identity, ""
 
 
 def _check_anyhow(
-    path: Path, remote: SpecialRemote, connection: Connection, identity: Identity
+    path: Path, remote: SpecialRemote, connection: Connection, identity: Identity, *, is_proven: bool
 ) -> None:
-    """Make sure that `identity` can read the bucket; for nobody's, ``publicurl`` is as good."""
+    """Make sure that `identity` can read the bucket; for nobody's, ``publicurl`` is as good.
+
+    `is_proven` is that of `_check_reading`.
+    """
     try:
-        _check_reading(path, remote, connection, identity)
+        _check_reading(path, remote, connection, identity, is_proven=is_proven)
     except S3xError as refused:
         if not isinstance(identity, Anonymous) or "publicurl" not in remote.parameters:
             raise
@@ -213,8 +218,13 @@ def _check_anyhow(
 
 
 def _check_reading(
-    path: Path, remote: SpecialRemote, connection: Connection, identity: Identity
+    path: Path, remote: SpecialRemote, connection: Connection, identity: Identity, *, is_proven: bool
 ) -> None:
+    """Make sure that `identity` can reach the bucket.
+
+    Nobody in particular must also be seen to read content, where nobody has said so (`is_proven`):
+    services let some list what they may not read.
+    """
     from datalad_s3ext.store.probe import probe
     from datalad_s3ext.store.retrying import open_patient_store
 
@@ -224,6 +234,8 @@ def _check_reading(
             check_marker(store, remote.prefix, remote.uuid)
         else:
             probe(store, prefix=remote.prefix, may_create_bucket=False, writable=False)
+            if isinstance(identity, Anonymous) and not is_proven:
+                check_content_is_public(path, remote, store)
 
 
 def _hand_over(

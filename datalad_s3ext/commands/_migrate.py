@@ -19,11 +19,16 @@ from datalad_s3ext.commands._consent import Consent
 from datalad_s3ext.commands._datasets import TYPE_CONFIGS, bring_up_to_date, check_is_annex, enable
 from datalad_s3ext.commands._decide import only
 from datalad_s3ext.commands._extras import PAYS, agrees_to_pay, carried_choices, extras_wished
+from datalad_s3ext.commands._old_versions import (
+    explained,
+    keys_in_old_versions,
+    told_of_old_versions,
+)
 from datalad_s3ext.commands._settings import Change, RemoteType, Wish, split_settings, type_label
 from datalad_s3ext.commands._translate import Translation, is_rclone, rclone_place, translate
 from datalad_s3ext.commands._trial import Sample, Trial, draw_sample
 from datalad_s3ext.credentials.model import Identity
-from datalad_s3ext.errors import AccessDenied, ConfigError, S3xError
+from datalad_s3ext.errors import AccessDenied, ConfigError, IntegrityError, S3xError
 from datalad_s3ext.providers.guess import guess
 from datalad_s3ext.providers.load import find_file, load_provider
 from datalad_s3ext.providers.resolve import Connection, resolve
@@ -66,6 +71,8 @@ class Migrated:
     """Keys that were looked for at the new place."""
     compared: int = 0
     """Keys whose content was fetched from there and compared."""
+    in_old_versions: int = 0
+    """Keys that are only in old versions of files, which the remote is asked for no more."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class Plan:
     prefix: str
     translation: Translation
     changes: Sequence[Change]
+    in_old_versions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,8 @@ class Migration:
         if self.dry_run:
             lost = f"; without meaning there: {', '.join(plan.translation.lost)}"
             text = f"dry run, nothing was contacted or changed; would change {_told(plan.changes)}"
-            return self._outcome(plan, "ok", text + (lost if plan.translation.lost else ""))
+            text += lost if plan.translation.lost else ""
+            return self._outcome(plan, "ok", text + _told_hidden(path, plan))
         return self._carry_out(path, plan)
 
     def _plan(self, path: Path) -> Plan:
@@ -117,7 +126,9 @@ class Migration:
         wish = self._wish(path, remote, bucket)
         check_wish(wish)
         translation = translate(remote, wish, prefix)
-        return Plan(remote, wish, prefix, translation, _differences(remote, translation.parameters))
+        hidden = keys_in_old_versions(path, remote) if wish.remote_type == "s3x" else []
+        changes = _differences(remote, translation.parameters)
+        return Plan(remote, wish, prefix, translation, changes, hidden)
 
     def _objects(self, remote: SpecialRemote) -> tuple[str, str]:
         """Return (bucket, prefix); a prefix that is given is taken verbatim, as one recorded is."""
@@ -195,7 +206,11 @@ class Migration:
         }  # fmt: skip
         with _marker_only_if_kept(path, plan, identity):
             with Trial(path, commit, env, _trial_config(path, plan, local)) as trial:
-                trial.check(trial.enable(remote.id), sample)
+                name = trial.enable(remote.id)
+                try:
+                    trial.check(name, sample)
+                except IntegrityError as error:
+                    raise explained(error, plan.translation.parameters) from error
             with _undone_on_failure(path, remote, wish.name, local):
                 self._record(path, plan, commit, env, local, identity)
                 access.settle(path, wish.name, _found(path, remote.id), identity)
@@ -203,7 +218,7 @@ class Migration:
         if type_label(remote) != wish.remote_type:
             remotes.forget_keys(path, remote)
         text = f"{wish.name!r} switched: {_told(plan.changes)}; {_told_sample(sample)}"
-        return self._outcome(plan, "ok", text, sample)
+        return self._outcome(plan, "ok", text + _told_hidden(path, plan), sample)
 
     def _record(
         self, path: Path, plan: Plan, commit: str, env: Mapping[str, str | None],
@@ -239,7 +254,7 @@ class Migration:
         sample = sample or Sample()
         return Migrated(
             status, message, plan.remote, plan.wish, plan.prefix, plan.changes, plan.translation.lost,
-            len(sample.looked_for), len(sample.fetched),
+            len(sample.looked_for), len(sample.fetched), len(plan.in_old_versions),
         )  # fmt: skip
 
 
@@ -346,6 +361,11 @@ def _is_nobodys(store: ObjectStore, plan: Plan) -> bool:
             remedy="check endpoint, bucket and prefix; objects are not moved by this command",
         )
     return is_known and owner is None
+
+
+def _told_hidden(path: Path, plan: Plan) -> str:
+    parameters = plan.translation.parameters
+    return told_of_old_versions(path, plan.wish.name, plan.in_old_versions, parameters)
 
 
 def _told(changes: Sequence[Change]) -> str:

@@ -1,4 +1,4 @@
-"""Telling git-annex, key by key, what a remote has."""
+"""Telling git-annex, key by key, what a remote has, or has lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datalad_s3ext.repo import annex
 
 
 class Recorder:
-    """Tells git-annex of keys that a remote has; safe in threads."""
+    """Tells git-annex of keys that a remote has, or has lost; safe in threads."""
 
     def __init__(self, path: Path, uuid: str) -> None:
         self._path = path
@@ -25,23 +25,24 @@ class Recorder:
             start_new_session=True,  # a Ctrl-C is for us: what is copied shall still be recorded
         )  # fmt: skip
 
-    def __call__(self, key: str) -> None:
-        """Record that the remote has `key`.
+    def __call__(self, key: str, *, is_present: bool = True) -> None:
+        """Record that the remote has `key`, or that it certainly has not.
 
         Raises
         ------
         LocalError
             When git-annex does not confirm it.
         """
+        state = "1" if is_present else "0"
         if key.split() != [key]:  # old keys have blanks, which a batch does not take
-            annex.run_annex(self._path, "setpresentkey", "--", key, self._uuid, "1")
+            annex.run_annex(self._path, "setpresentkey", "--", key, self._uuid, state)
             return
         process = self._process
         with self._lock:
             try:
                 if process.stdin is None or process.stdout is None:
                     raise BrokenPipeError
-                process.stdin.write(f"{key} {self._uuid} 1\n")
+                process.stdin.write(f"{key} {self._uuid} {state}\n")
                 process.stdin.flush()
                 answer = process.stdout.readline()
             except OSError as error:

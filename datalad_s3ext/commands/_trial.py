@@ -59,15 +59,27 @@ def _keys_of(repo: Path, remote: SpecialRemote) -> list[str]:
 
     Of earlier trees built-in S3 with ``versioning=yes`` has all, but no remote from outside can say so.
     """
-    there = f"--in={remote.uuid}"
     if remote.parameters.get("exporttree", "no") not in {"yes", "true"}:
-        return annex.run_annex(repo, "findkeys", there).splitlines()
+        return annex.run_annex(repo, "findkeys", f"--in={remote.uuid}").splitlines()
+    return keys_in_newest_tree(repo, remote)
+
+
+def keys_in_newest_tree(repo: Path, remote: SpecialRemote) -> list[str]:
+    """Return the keys of files in the newest tree that should be in `remote`.
+
+    Raises
+    ------
+    AnnexError
+        When git-annex cannot list them.
+    """
     git_dir = remotes.git_folder(repo)
     trees = exported_trees(git_dir, remote.uuid)
     if not trees:
         return []
     shown = "--format=${key}\\n"
-    return annex.run_annex(repo, "find", there, f"--branch={trees[0]}", shown).splitlines()
+    return annex.run_annex(
+        repo, "find", f"--in={remote.uuid}", f"--branch={trees[0]}", shown
+    ).splitlines()
 
 
 @dataclass

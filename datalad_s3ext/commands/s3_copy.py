@@ -40,8 +40,10 @@ class S3Copy(Interface):
     what the one sibling is known to have and the other is not is copied. A key is recorded as being
     in the other sibling after the object there was confirmed. A copy by the service is confirmed by
     what the service says of it and its source: the checksum that the key is made of, another one of
-    both, their MD5 (ETag), or nothing but the size; the result tells by which (compared_by). With
-    --verify, each copy is read back and compared with its key.
+    both, their MD5 (ETag), or nothing but the size; the result tells by which (compared_by). What
+    lies at the target already is read, unless a checksum proves it right, and copied anew when it
+    is wrong. With --verify, each copy is read back and compared with its key, and so is what the
+    target is known to have.
 
     Both siblings must keep content by key, neither encrypted nor in chunks; for others there is
     `git annex copy --from A --to B`.
@@ -94,7 +96,8 @@ class S3Copy(Interface):
             args=("--verify",),
             action="store_true",
             doc="""read each copy back, whole, and compare it with its key; one whose key holds no
-            checksum is compared with its source""",
+            checksum is compared with its source. This also reads what the sibling is recorded to
+            have already, and copies anew what is wrong there""",
         ),
         "trust_endpoint": Parameter(
             args=("--trust-endpoint",),
@@ -145,10 +148,12 @@ class S3Copy(Interface):
                 raise ConfigError(f"{source!r} is both ends", remedy="name two siblings")
             bring_up_to_date(top)
             one, other = find_remote(top, source), find_remote(top, to)
-            keys = keys_to_copy(top, one, other, None if all_keys else files)
+            among = None if all_keys else files
+            keys = keys_to_copy(top, one, other, among, recorded_too=verify)
             if not keys:
                 part = "" if all_keys else " of these files" if files else " of the current branch"
                 text = f"{to!r} has all{part} that {source!r} is known to have"
+                text = f"{source!r} is known to have nothing{part}" if verify else text
                 yield sibling_record(ACTION, top, "notneeded", text, name=to)
                 return
             consent, stop = Consent(trust_endpoint), Event()

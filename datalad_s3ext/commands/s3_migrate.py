@@ -37,6 +37,10 @@ class S3Migrate(Interface):
     keys that are believed to be there are looked for, and the content of a few small ones is fetched
     and compared. When that fails, all stays as it was.
 
+    git-annex's own type=S3 with versioning=yes also fetches what only old versions of exported files
+    have; one of this package does that as a second remote. How much content that is, and the command
+    that makes the second remote, is told with the result, also by --dry-run.
+
     Other clones learn of the switch by `datalad update` or `git annex sync`, and use it after
     `datalad s3-enable`. For type s3x they need this package.
     """
@@ -176,4 +180,5 @@ def _record(path: Path, done: Migrated) -> dict[str, Any]:
         endpoint=done.wish.connection.endpoint_url,
         changed={one.name: [one.old, one.new] for one in done.changes},
         lost=list(done.lost), checked=done.checked, compared=done.compared,
+        in_old_versions=done.in_old_versions,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -24,16 +25,20 @@ from datalad_s3ext.errors import (
 from datalad_s3ext.providers.schema import Capabilities
 from datalad_s3ext.store.base import ObjectInfo, ObjectStore, PartReceipt
 from datalad_s3ext.transfer.copy import Copying, copy_object
+from datalad_s3ext.transfer.journal import Begun, Journal, Journals
 from datalad_s3ext.transfer.likeness import Likeness, likeness
 from datalad_s3ext.transfer.plan import Span, cut, part_bytes
 from datalad_s3ext.transfer.pool import Pool
 from datalad_s3ext.transfer.source import UploadRules
+from datalad_s3ext.transfer.taking_back import take_back
 from datalad_s3ext.transfer.verify import EtagTrust, confirm_size, multipart_etag
 from datalad_s3ext.units import MIB
 
 PARTS_AHEAD = 4
 """So many parts of one object are in memory at once, and under way."""
 MULTIPART_FROM_BYTES = 16 * MIB
+_BY_COPY = "s3-copy"
+"""Source in the journal: what no upload of a file fits, so that it takes these parts back, too."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +112,26 @@ def confirm_copy(
     IntegrityError
         It is not what it should be.
     """
-    expected = digest or _Reference(source, info, on_bytes)
-    for data in _all_of(target, name):
-        expected.update(data)
-        on_bytes(len(data))
     try:
-        expected.check()
+        compare_copy(source, info, target, name, digest, on_bytes)
     except IntegrityError as error:
         target.delete(name)
         raise IntegrityError(
             f"{name}, read back, is not what it should be and was deleted again",
             remedy="run the command again, with --way stream",
         ) from error
+
+
+def compare_copy(
+    source: ObjectStore, info: ObjectInfo, target: ObjectStore, name: str, digest: Judge | None,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Do the same and leave the object, which may be anybody's, as it is."""
+    expected = digest or _Reference(source, info, on_bytes)
+    for data in _all_of(target, name):
+        expected.update(data)
+        on_bytes(len(data))
+    expected.check()
 
 
 class _Reference(Judge):
@@ -147,11 +160,12 @@ def _all_of(store: ObjectStore, name: str, if_match: str | None = None) -> Itera
 
 def stream(
     source: ObjectStore, info: ObjectInfo, target: End, name: str, digest: Judge,
-    on_bytes: Callable[[int], None] = lambda _: None,
+    on_bytes: Callable[[int], None] = lambda _: None, journals: Journals | None = None,
 ) -> None:  # fmt: skip
     """Read an object and store it as `name` elsewhere, in pieces that are compared on the way.
 
-    `digest` sees all bytes before the object appears at the target.
+    `digest` sees all bytes before the object appears at the target. With `journals`, parts that a
+    process left there that was killed are taken back by the next one that sends this object.
 
     Raises
     ------
@@ -168,7 +182,7 @@ def stream(
         _put(target, name, data)
         on_bytes(len(data))
     else:
-        _Parts(source, info, target, name, digest, on_bytes).run(cut(info.size_bytes, piece))
+        _Parts(source, info, target, name, digest, on_bytes).run(cut(info.size_bytes, piece), journals)
     confirm_size(target.store, name, info.size_bytes)
 
 
@@ -206,17 +220,41 @@ class _Parts:
     digest: Judge
     on_bytes: Callable[[int], None]
 
-    def run(self, spans: list[Span]) -> None:
+    def run(self, spans: list[Span], journals: Journals | None) -> None:
+        with journals.open(self.name) if journals is not None else nullcontext() as journal:
+            if journal is not None and not self._is_free(journal):
+                journal = None  # the id of the earlier upload must not be lost
+            self._run(spans, journal)
+            if journal is not None:
+                journal.forget()
+
+    def _is_free(self, journal: Journal) -> bool:
+        """Take back what a process that was killed has left; tell whether nothing is left."""
+        found = journal.read()
+        if found is None:
+            return True
+        is_here = found[0].is_at(self.target.rules.place)
+        return is_here and take_back(self.target.store, found[0])
+
+    def _note(self, journal: Journal | None, upload_id: str, span: Span) -> None:
+        if journal is not None:
+            place, size = self.target.rules.place, self.info.size_bytes
+            journal.begin(Begun(place, self.name, upload_id, size, span.size_bytes, _BY_COPY))
+
+    def _run(self, spans: list[Span], journal: Journal | None) -> None:
         options = replace(self.target.rules.options, part_crc32=False)
         store = self.target.store
         upload_id = store.create_upload(self.name, options=options)
         try:
+            self._note(journal, upload_id, spans[0])
             with ThreadPoolExecutor(2 * PARTS_AHEAD) as helpers:
                 receipts = self._send_all(spans, upload_id, helpers)
             self.digest.check()
             etag = self._complete(spans, upload_id, receipts)
         except BaseException:
             self._abort(upload_id)
+            if journal is not None:
+                journal.forget()
             raise
         expected = multipart_etag([bytes.fromhex(one.etag) for one in receipts if _is_md5(one.etag)])
         if self.target.rules.multipart_etags.raises_doubt(etag, expected):

@@ -44,6 +44,22 @@ def likeness(one: ObjectInfo, other: ObjectInfo, etags: EtagTrust) -> Likeness:
     return Likeness(None, "size")
 
 
+def shown_alike(
+    one: ObjectInfo, other: ObjectInfo, etags: EtagTrust, other_etags: EtagTrust
+) -> str | None:
+    """Return by what two objects of different buckets are certainly the same; ``None``: by nothing.
+
+    One of both may be anybody's. So ETags count only where one service is known to make them of the
+    content: those that a service makes up of name and size would be equal whatever the content is.
+    """
+    answer = likeness(one, other, etags if etags.may_be_md5 else other_etags)
+    if answer.by == "ETag" and not (
+        etags.is_proof(one.etag, other.etag) or other_etags.is_proof(other.etag, one.etag)
+    ):
+        return None
+    return answer.by if answer.is_same else None
+
+
 def _has_md5(info: ObjectInfo) -> bool:
     """Tell whether the ETag can be the MD5 of the content: a managed or own key makes it another."""
     by = info.encryption or ""

@@ -221,3 +221,34 @@ def test_one_that_git_annex_does_not_trust_yet_is_finished(clone: AnnexRepo, rem
 
     assert record["status"] == "ok", record
     clone.annex("get", "data")
+
+
+def published_tree(repo: AnnexRepo, public: PublicBucket) -> None:
+    """Export a file with keys, and forget that they may go there."""
+    with public.keys() as moto:
+        repo.add("data", b"some content")
+        repo.init_s3x(moto, public.name, "exporttree=yes", name="ex")
+        repo.annex("export", "main", "--to", "ex")
+    repo.forget_keys()
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_keys_that_were_not_sent_are_told_of(
+    annex: AnnexRepo, public: PublicBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *,
+    is_public: bool,
+) -> None:  # fmt: skip
+    """The server lets everybody list a bucket, which does not show that everybody can read it."""
+    published_tree(annex, public)
+    if not is_public:
+        boto3_client(public.endpoint).delete_bucket_policy(Bucket=public.name)
+    clone = annex.clone(tmp_path / "clone")
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", public.endpoint.access_key_id)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", public.endpoint.secret_access_key)
+
+        (record,) = enable(clone)
+
+    assert record["status"] == ("ok" if is_public else "impossible"), record
+    assert f"no keys were sent to {public.endpoint.url}" in record["message"]
+    assert f"--trust-endpoint {public.endpoint.url}" in record["message"]
+    assert (remotes.get_config(clone.path, "ex", "annex-uuid") is not None) == is_public

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
@@ -169,6 +170,51 @@ def test_a_tree_with_versions_keeps_them(annex: AnnexRepo, keys: Endpoint, bucke
     commit(annex, {"b": b"third"})
     annex.annex("export", "main", "--to", "old")
     assert object_names(keys, bucket_name) == {"a", "b"}
+
+
+def test_what_only_old_versions_have_is_told_with_what_reads_it(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    annex.init_builtin(keys, bucket_name, "exporttree=yes", "versioning=yes", name="old")
+    for content in (b"first", b"second"):
+        commit(annex, {"a": content})
+        annex.annex("export", "main", "--to", "old")
+    first = annex.annex("lookupkey", "--ref", "HEAD~:a", check=False).stdout.strip()
+    first = first or annex.run("git", "show", "HEAD~:a").stdout.rpartition("/")[2].strip()
+
+    dry, record = migrate(annex, dry_run=True), migrate(annex)
+
+    assert record["status"] == "ok", record["message"]
+    for one in (dry, record):
+        assert one["in_old_versions"] == 1
+        assert "1 more key is only in old versions" in one["message"]
+    command = record["message"].partition("made after the switch by `")[2].partition("`")[0]
+    annex.run(*shlex.split(command))
+    annex.annex("drop", "--force", "--all")
+    annex.annex("get", "--from", "old-old", "--key", first)
+
+
+def test_the_way_back_of_a_tree_with_versions_is_named(
+    annex: AnnexRepo, keys: Endpoint, bucket_name: str
+) -> None:
+    """Built-in S3 with versions finds only those that it has noted itself."""
+    annex.init_builtin(keys, bucket_name, "exporttree=yes", "versioning=yes", name="old")
+    commit(annex, {"a": b"first"})
+    annex.annex("export", "main", "--to", "old")
+    assert migrate(annex)["status"] == "ok"
+    commit(annex, {"a": b"second"})
+    annex.annex("export", "main", "--to", "old")
+
+    refused = migrate(annex, to="S3")
+    record = migrate(annex, to="S3", settings=["versioning=no"])
+
+    assert refused["status"] == "error"
+    assert "--set versioning=no" in refused["message"]
+    assert "fsck" not in refused["message"]
+    assert record["status"] == "ok", record["message"]
+    annex.annex("drop", "--force", "a")
+    annex.annex("get", "--from", "old", "a")
+    assert (annex.path / "a").read_bytes() == b"second"
 
 
 @ALL_SERVERS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datalad_s3ext.store.base import ObjectInfo
-from datalad_s3ext.transfer.likeness import Likeness, likeness
+from datalad_s3ext.transfer.likeness import Likeness, likeness, shown_alike
 from datalad_s3ext.transfer.verify import EtagTrust
 
 A, B = "0123456789abcdef" * 2, "fedcba9876543210" * 2
@@ -50,3 +50,24 @@ def test_etags_that_are_known_to_mean_nothing_tell_nothing() -> None:
 
     assert likeness(info(A), info(B), nothing) == Likeness(None, "size")
     assert likeness(info(A), info(A), nothing) == Likeness(None, "size")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "source", "target", "expected"),
+    [
+        (info(), info(), True, None, "ETag"),
+        (info(), info(), None, True, "ETag"),
+        (info(), info(), False, True, "ETag"),
+        (info(), info(), None, None, None),
+        (info(), info(), False, False, None),
+        (info(), info(B), True, True, None),
+        (info(f"{A}-2"), info(f"{A}-2"), True, True, None),
+        (info(f"{A}-2", checksums=CRC), info(B, checksums=CRC), False, False, "CRC64NVME"),
+    ],
+)
+def test_what_may_be_anybodys_is_shown_to_be_the_same_by_known_etags_only(
+    one: ObjectInfo, other: ObjectInfo, source: bool | None, target: bool | None, expected: str | None
+) -> None:
+    trusts = [EtagTrust(known_to_be_md5=known) for known in (source, target)]
+
+    assert shown_alike(one, other, *trusts) == expected

@@ -34,7 +34,7 @@ def exported(annex: AnnexRepo, seaweed: Endpoint, bucket_name: str) -> str:
     return bucket
 
 
-@pytest.mark.parametrize("more", [(), ("chunk=1MiB",)])
+@pytest.mark.parametrize("more", [(), pytest.param(("chunk=1MiB",), marks=pytest.mark.thorough)])
 def test_an_exported_file_is_stored_where_it_is_copied_to(
     annex: AnnexRepo, seaweed: Endpoint, bucket_name: str, exported: str, more: tuple[str, ...]
 ) -> None:

@@ -18,8 +18,10 @@ from datalad_s3ext.fs.mounted import device_of, unmount
 
 LOOK_S = 1.0
 """So long after the mount has gone its program may still be there."""
-BEGIN_S = 0.05
+BEGIN_S = 0.01
 """Between two looks before it is mounted."""
+APPEARING_S = 0.5
+"""So long the mount may take to be seen once the kernel asks: what is seen later is another one."""
 GRACE_S = 1.0
 """So long it may take to end by itself."""
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -41,13 +43,15 @@ def end_at_once(folder: Path) -> None:
 
 def _watch(folder: Path, told: int) -> None:
     kernel = device = None
-    while not select.select([told], [], [], BEGIN_S if kernel is None else LOOK_S)[0]:
+    until_s = 0.0
+    while not select.select([told], [], [], BEGIN_S if device is None else LOOK_S)[0]:
         if kernel is None:
-            kernel = _connection()
-            device = device_of(folder) if kernel is not None else None
+            kernel, until_s = _connection(), time.monotonic() + APPEARING_S
         elif not _is_connected(kernel):
             time.sleep(GRACE_S)
             os._exit(0)
+        if kernel is not None and device is None:  # the kernel asks a little before it is mounted
+            device = device_of(folder) or ("" if time.monotonic() > until_s else None)
     there = device_of(folder)
     if there is not None and device in {None, there}:  # not one that was mounted there later
         with suppress(LocalError):
